@@ -1,0 +1,9 @@
+"""Learning to learn from many small related data sets, as a scikit-learn estimator."""
+
+from ._few_shot_learner import FewShotLearner, adapt
+from ._meta_learner import MetaLearner
+from .tasks import TaskCollection
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["FewShotLearner", "MetaLearner", "TaskCollection", "__version__", "adapt"]

@@ -1,0 +1,137 @@
+"""Between the user's terms and the network's: features, targets and the network itself."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import clone, is_classifier
+from sklearn.pipeline import Pipeline
+
+from ._targets import ClassTargets, RegressionTargets
+from .network import MLP
+from .tasks import TaskArrays, TaskCollection
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns task collections into arrays for the network.
+
+    Parameters
+    ----------
+    estimator : MLPRegressor, MLPClassifier or Pipeline
+        As the user gave it.
+    steps : Pipeline or None
+        The fitted steps before the MLP.
+    targets : RegressionTargets or ClassTargets
+    network : MLP
+    dtype : numpy dtype
+    feature_names : list of str or None
+        Of what the MLP sees.
+    """
+
+    estimator: object
+    steps: Pipeline | None
+    targets: object
+    network: MLP
+    dtype: np.dtype
+    feature_names: list | None
+
+    @classmethod
+    def fit(cls, estimator, collection, *, shared_labels, normalize_y, classes=None):
+        """From the pooled rows of the training tasks."""
+        mlp, steps = split_estimator(estimator)
+        if steps is not None:
+            steps = clone(steps).fit(collection.X, collection.y)
+        encoder = cls(estimator, steps, None, None, None, None)
+        X = encoder.transform(collection)
+        if not is_classifier(mlp):
+            targets = RegressionTargets(collection.y, mlp.loss, normalize_y)
+        elif classes is None:
+            targets = ClassTargets.of(collection, shared_labels)
+        else:
+            targets = ClassTargets(np.unique(classes), len(np.unique(classes)))
+        return replace(
+            encoder,
+            targets=targets,
+            network=_network(mlp, X.shape[1], targets),
+            dtype=X.dtype,
+            feature_names=_string_columns(encoder._apply_steps(collection.X[:1])),
+        )
+
+    @property
+    def is_classifier(self):
+        return isinstance(self.targets, ClassTargets)
+
+    @property
+    def shared_labels(self):
+        return not self.is_classifier or self.targets.classes is not None
+
+    def _apply_steps(self, X):
+        return X if self.steps is None else self.steps.transform(X)
+
+    def transform(self, collection):
+        """The rows as the network sees them, finite floats (rows, features)."""
+        X = self._apply_steps(collection.X)
+        X = np.asarray(X.toarray() if issparse(X) else X)
+        dtype = self.dtype or (np.float32 if X.dtype == np.float32 else np.float64)
+        X = X.astype(dtype, copy=False)
+        check_finite("X", X, collection)
+        return X
+
+    def encode(self, collection):
+        """Numbers only, and the classes of each task where it has its own (else None)."""
+        arrays = {"X": self.transform(collection), "offsets": collection.offsets}
+        if not self.is_classifier:
+            y = self.targets.encode(collection.y, self.dtype)
+            return TaskArrays(y=y, is_support=collection.is_support, **arrays), None
+        codes, own = self.targets.encode(collection)
+        return TaskArrays(
+            y=self.targets.one_hot(codes, self.dtype),
+            labels=codes,
+            n_classes=None if own is None else np.array([len(c) for c in own]),
+            is_support=collection.is_support,
+            **arrays,
+        ), own
+
+    def encode_rows(self, X):
+        """Rows without targets, (rows, features)."""
+        n_rows = X.shape[0]
+        return self.transform(TaskCollection(X, None, np.array([0, n_rows]), np.array([None])))
+
+
+def split_estimator(estimator):
+    """The MLP, and the Pipeline of the steps before it (None where there are none)."""
+    if not isinstance(estimator, Pipeline):
+        return estimator, None
+    return estimator[-1], estimator[:-1] if len(estimator) > 1 else None
+
+
+def check_finite(name, values, collection):
+    """Raise where a row holds NaN or infinity, naming its task."""
+    if np.isfinite(values).all():
+        return
+    row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
+    task = collection.groups[row]
+    where = f"row {row}" if task is None else f"task {task!r}, its row {_place(collection, row)}"
+    kind = "NaN" if np.isnan(values[row]).any() else "infinity"
+    raise ValueError(f"Input {name} contains {kind} in {where}; expected finite numbers")
+
+
+def _place(collection, row):
+    return int(row - collection.offsets[np.searchsorted(collection.offsets, row, "right") - 1])
+
+
+def _network(mlp, n_features, targets):
+    hidden = mlp.hidden_layer_sizes
+    hidden = list(hidden) if np.iterable(hidden) else [hidden]
+    if is_classifier(mlp):
+        loss = "binary_log_loss" if targets.n_outputs == 1 else "log_loss"
+    else:
+        loss = mlp.loss
+    exchangeable = is_classifier(mlp) and targets.classes is None
+    return MLP([n_features, *hidden, targets.n_outputs], mlp.activation, loss, exchangeable)
+
+
+def _string_columns(X):
+    columns = list(getattr(X, "columns", []))
+    return columns if columns and all(isinstance(name, str) for name in columns) else None

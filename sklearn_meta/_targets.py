@@ -1,0 +1,109 @@
+"""Targets as the network sees them, and its outputs as the user does."""
+
+import numpy as np
+
+
+class RegressionTargets:
+    """Regression targets, standardised over the pooled rows.
+
+    Squared error: to mean 0 and variance 1. Poisson: to mean 1, since its link is the
+    logarithm. Both are undone in the output layer on export.
+    """
+
+    def __init__(self, y, loss, normalize):
+        Y = y.reshape(len(y), -1)  # (rows, outputs)
+        self.flat, self.log_link, self.n_outputs = y.ndim == 1, loss == "poisson", Y.shape[1]
+        self.offset = np.zeros(self.n_outputs)
+        self.scale = np.ones(self.n_outputs)
+        if normalize and self.log_link:
+            self.scale = Y.mean(axis=0)
+        elif normalize:
+            self.offset, self.scale = Y.mean(axis=0), Y.std(axis=0)
+        tiny = 10 * np.finfo(float).eps * np.abs(Y).max(axis=0, initial=0)
+        self.scale[self.scale <= tiny] = 1  # a constant target
+
+    def encode(self, y, dtype):
+        """(rows, outputs) for the network."""
+        return ((y.reshape(len(y), -1) - self.offset) / self.scale).astype(dtype)
+
+    def decode(self, mean):
+        """Expected targets (rows, outputs) in the user's units and shape."""
+        return self._shape(mean * self.scale.astype(mean.dtype) + self.offset.astype(mean.dtype))
+
+    def decode_std(self, std):
+        return self._shape(std * self.scale.astype(std.dtype))
+
+    def _shape(self, values):
+        return values[:, 0] if self.flat else values
+
+    def fold(self, weights, bias):
+        """The output layer that predicts in the user's units."""
+        scale, offset = self.scale.astype(bias.dtype), self.offset.astype(bias.dtype)
+        if self.log_link:
+            return weights.copy(), bias + np.log(scale)
+        return weights * scale, bias * scale + offset
+
+
+class ClassTargets:
+    """Class labels, numbered; the same numbers in all tasks or each task's own.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,) or None
+        The classes all tasks share; None where each has its own.
+    n_classes : int
+        Of the network: where tasks have their own, the most that one has.
+    """
+
+    def __init__(self, classes, n_classes):
+        self.classes, self.n_classes = classes, n_classes
+        self.n_outputs = 1 if n_classes == 2 else n_classes
+
+    @classmethod
+    def of(cls, collection, shared):
+        """From the labels of the training tasks."""
+        if not shared:
+            return cls(None, max(len(c) for c in task_classes(collection)))
+        classes = np.unique(collection.y)
+        if len(classes) < 2:
+            raise ValueError(f"y has one class, {classes[0]!r}; expected at least 2 classes")
+        return cls(classes, len(classes))
+
+    def encode(self, collection):
+        """Codes (rows,), and each task's own classes (None where they are shared)."""
+        if self.classes is not None:
+            return self._shared_codes(collection), None
+        own = task_classes(collection)
+        for name, classes in zip(collection.task_ids.tolist(), own, strict=True):
+            if not 2 <= len(classes) <= self.n_classes:
+                raise ValueError(
+                    f"y of task {name!r} has {len(classes)} class(es) {classes.tolist()}; "
+                    f"expected 2 to {self.n_classes}, the most that a training task had"
+                )
+        codes = np.empty(collection.n_rows, np.intp)
+        for i, classes in enumerate(own):
+            rows = slice(collection.offsets[i], collection.offsets[i + 1])
+            codes[rows] = np.searchsorted(classes, collection.y[rows])
+        return codes, own
+
+    def _shared_codes(self, collection):
+        codes = np.searchsorted(self.classes, collection.y)
+        known = self.classes[np.minimum(codes, len(self.classes) - 1)] == collection.y
+        if not np.all(known):
+            row = int(np.flatnonzero(~known)[0])
+            raise ValueError(
+                f"y of task {collection.groups[row]!r} has the class {collection.y[row]!r}, "
+                f"which no training task had; expected one of {self.classes.tolist()}"
+            )
+        return codes
+
+    def one_hot(self, codes, dtype):
+        """(rows, outputs) for the network."""
+        if self.n_outputs == 1:
+            return codes[:, None].astype(dtype)
+        return np.eye(self.n_outputs, dtype=dtype)[codes]
+
+
+def task_classes(collection):
+    """The sorted classes of each task."""
+    return [np.unique(y) for y in np.split(collection.y, collection.offsets[1:-1])]

@@ -1,0 +1,120 @@
+"""The outer loop: draw tasks, meta-gradient, optimiser, the gate on held-out tasks."""
+
+import copy
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ._compat import one_blas_thread
+from ._optimizers import Adam
+from .network import Params
+
+EVALUATE_EVERY = 50  # meta-steps
+AVERAGING = 0.99  # how much the running average of the parameters keeps at each meta-step
+
+
+@dataclass
+class TrainingState:
+    """Everything a further meta-step depends on: pickled half way, it goes on the same."""
+
+    params: Params
+    average: np.ndarray  # (size,), the running average of the parameters
+    optimizer: Adam
+    decay: np.ndarray  # (size,), L2 penalty of each entry
+    random_state: np.random.RandomState
+    n_iter: int = 0
+    loss_curve: list = field(default_factory=list)
+
+    @classmethod
+    def start(cls, params, network, random_state, *, meta_lr, alpha):
+        """Before the first meta-step; `alpha` weighs |weights|^2 / 2, biases are free."""
+        decay = np.zeros_like(params.vector)
+        for weights, _ in network.names:
+            params.layout.view(decay, weights)[...] = alpha
+        optimizer = Adam(params.layout.size, params.vector.dtype, meta_lr)
+        params = Params(params.vector.copy(), params.layout)
+        return cls(params, params.vector.copy(), optimizer, decay, random_state)
+
+    def step(self, algorithm, network, support, query):
+        """One meta-step on an episode."""
+        vector = self.params.vector
+        loss, gradient = algorithm.meta_gradient(network, self.params, support, query)
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"meta-training diverged: the loss is {loss} in meta-step {self.n_iter + 1}. "
+                f"Lower meta_lr (now {self.optimizer.learning_rate}) or the inner_lr of "
+                f"{algorithm}, or scale the features"
+            )
+        self.optimizer.step(vector, gradient + self.decay * vector)
+        self.n_iter += 1
+        keep = min(AVERAGING, self.n_iter / (self.n_iter + 10))
+        self.average += (1 - keep) * (vector - self.average)
+        self.loss_curve.append(float(loss))
+
+    def copy(self):
+        """A state of its own, so that a meta-step of it leaves this one as it was."""
+        return copy.deepcopy(self)
+
+    def rebase(self, params):
+        """Go on from these parameters, which were kept."""
+        self.params = Params(params.vector.copy(), params.layout)
+        self.average = params.vector.copy()
+
+    @property
+    def averaged(self):
+        """What is judged and kept: the averaged parameters, as they are now."""
+        return Params(self.average.copy(), self.params.layout)
+
+
+class Gate:
+    """Held-out tasks decide which parameters are kept: those that did best on them.
+
+    Parameters
+    ----------
+    episode : (TaskBatch, TaskBatch)
+        Support and query of the held-out tasks, the same at each evaluation.
+    tol : float
+        What counts as better.
+    n_iter_no_change : int
+        Evaluations without anything better after which training stops.
+    """
+
+    def __init__(self, episode, tol, n_iter_no_change):
+        self.episode, self.tol, self.n_iter_no_change = episode, tol, n_iter_no_change
+        self.scores, self.best_score, self.best_iter, self.best = [], -np.inf, 0, None
+        self._reference, self._since = -np.inf, 0
+
+    def judge(self, algorithm, network, state):
+        """Evaluate the parameters; whether it is time to stop."""
+        params = state.averaged
+        score = -float(query_losses(algorithm, network, params, *self.episode).mean())
+        self.scores.append(score)
+        if score > self.best_score:
+            self.best_score, self.best_iter, self.best = score, state.n_iter, params
+        self._since += 1
+        if score > self._reference + self.tol:
+            self._reference, self._since = score, 0
+        return self._since >= self.n_iter_no_change
+
+
+def query_losses(algorithm, network, params, support, query):
+    """Each task's mean loss on the query rows after adapting to its support, (tasks,)."""
+    layers = algorithm.adapt(network, params, support).layers
+    z = network.outputs(layers, query.X, query.logit_mask)
+    return network.loss.task_losses(z, query)
+
+
+def train(algorithm, network, state, stream, *, max_iter, gate=None, verbose=False):
+    """Take up to `max_iter` meta-steps; the parameters that are kept."""
+    with one_blas_thread():
+        for n in range(1, max_iter + 1):
+            state.step(algorithm, network, *stream.draw(state.random_state))
+            if n % EVALUATE_EVERY and n < max_iter:
+                continue
+            stop = gate is not None and gate.judge(algorithm, network, state)
+            if verbose:
+                score = "" if gate is None else f", validation score {gate.scores[-1]:.6f}"
+                print(f"Meta-step {state.n_iter}, loss {state.loss_curve[-1]:.6f}{score}")
+            if stop:
+                break
+    return state.averaged if gate is None else gate.best

@@ -1,0 +1,14 @@
+"""The algorithms: each a way to learn a task from a handful of rows."""
+
+from ._base import MetaAlgorithm
+from .bayesian_head import BayesianHead
+from .joint import Joint
+from .maml import MAML
+
+ALGORITHMS = {
+    "bayesian_head": BayesianHead,
+    "joint": Joint,
+    "maml": MAML,
+}
+
+__all__ = ["ALGORITHMS", "MAML", "BayesianHead", "Joint", "MetaAlgorithm"]

@@ -1,0 +1,211 @@
+"""A Bayesian output layer on learned features: the default algorithm."""
+
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+
+from .._compat import Interval
+from ..network import Params, TaskWeights, posterior_mode, product
+from ._base import MetaAlgorithm
+
+SPEED = 10.0  # Adam moves all entries alike, yet a precision has decades to cross
+
+
+class Whitened(NamedTuple):
+    """Features of some rows, the bias among them, and the outputs at the prior mean."""
+
+    inputs: list  # of the network's layers
+    F: np.ndarray  # (tasks, rows, p), the last column 1
+    scaled: np.ndarray  # F over the square root of the prior precisions
+    base: np.ndarray  # (tasks, rows, outputs)
+
+
+class BayesianHead(MetaAlgorithm):
+    """The last layer as a Bayesian generalised linear model on learned features.
+
+    Learned over all tasks: the features, and a Gaussian prior of the output layer, that
+    is its mean, the precision of each of its rows, and the noise. A task's own output
+    layer is the mode of its posterior given the support rows. It moves where the prior
+    leaves it free and holds still where tasks agree; with no rows it is the prior mean,
+    with many the local fit.
+
+    Squared error is exact. Poisson and log-loss find the mode by Newton's method, are
+    differentiated through the implicit function theorem, and take their uncertainty from
+    Laplace's approximation. With no hidden layer this is the linear mixed model with random
+    slopes. Where every task has classes of its own, the prior mean is held at 0, since no
+    class is special.
+
+    Parameters
+    ----------
+    init_precision : float, default=10.0
+        Prior precision of the output weights that training starts from, relative to the
+        precision of one observation.
+    init_noise : float, default=0.1
+        Noise variance (Poisson: dispersion) before the first calibration, with the targets
+        standardised.
+
+    References
+    ----------
+    J. Harrison, A. Sharma, M. Pavone. "Meta-Learning Priors for Efficient Online Bayesian
+    Regression" (ALPaCA). WAFR 2018. https://arxiv.org/abs/1807.08912
+
+    C. E. Rasmussen, C. K. I. Williams. "Gaussian Processes for Machine Learning", MIT
+    Press 2006, chapter 3.
+
+    Examples
+    --------
+    >>> from sklearn.neural_network import MLPRegressor
+    >>> from sklearn_meta import MetaLearner
+    >>> from sklearn_meta.datasets import Sinusoids
+    >>> tasks = Sinusoids(n_rows=20).sample(200, random_state=0)
+    >>> meta = MetaLearner(MLPRegressor(hidden_layer_sizes=(40, 40)), random_state=0)
+    >>> meta = meta.fit(tasks)
+    >>> X, y = tasks[0]
+    >>> mean, std = meta.fit_adapt(X[:5], y[:5]).predict(X, return_std=True)
+    >>> std.shape
+    (20,)
+    """
+
+    _parameter_constraints = {
+        "init_precision": [Interval(Real, 0, None, closed="neither")],
+        "init_noise": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, *, init_precision=10.0, init_noise=0.1):
+        self.init_precision = init_precision
+        self.init_noise = init_noise
+
+    def init_params(self, network, random_state, dtype):
+        own = {"log_precision": (network.n_features + 1,)}
+        if network.loss.deviance:
+            own["log_noise"] = (network.n_outputs,)
+        layout = network.layout.extend(own)
+        params = Params(np.zeros(layout.size, dtype), layout)
+        params.vector[: network.layout.size] = network.init_vector(random_state, dtype)
+        if network.exchangeable_outputs:
+            for name in network.names[-1]:
+                params[name][...] = 0
+        params["log_precision"][...] = np.log(self.init_precision) / SPEED
+        if network.loss.deviance:
+            params["log_noise"][...] = np.log(self.init_noise)
+        return params
+
+    def adapt(self, network, params, support):
+        U = self._posterior(network, params, support, support.X[:, :0])[0].U
+        head = _prior_mean(network, params) + _scale(params)[:, None] * U  # (tasks, p, k)
+        body = network.layers(params.vector)[:-1]
+        return TaskWeights([*body, (head[:, :-1], head[:, -1])])
+
+    def meta_gradient(self, network, params, support, query):
+        X = np.concatenate([support.X, query.X], axis=1)
+        rows = self._whiten(network, params, X, support.logit_mask)
+        n, loss = support.X.shape[1], network.loss
+        Q = rows.scaled[:, n:]
+        mode = posterior_mode(loss, rows.scaled[:, :n], rows.base[:, :n], support)
+        z = rows.base[:, n:] + Q @ mode.U  # (tasks, m, k)
+        delta = loss.delta(loss.mean(z), query) / np.asarray(len(z), z.dtype)
+        d_support, d_base = mode.adjoint(Q.mT @ delta)
+        d_scaled = np.concatenate([d_support, delta @ mode.U.mT], axis=1)
+        d_base = np.concatenate([d_base, delta], axis=1)
+        return loss.task_losses(z, query).mean(), self._backward(
+            network, params, rows, d_scaled, d_base
+        )
+
+    def calibrate(self, network, params, support, query):
+        """Set the noise to what the query rows show, given the posterior's own spread.
+
+        It enters no mean prediction, so it is no part of the gradient. Trained by the
+        predictive density, features would grow where noise does, to buy density with
+        spread, and adaptation would trust noisy tasks too much.
+        """
+        if not network.loss.deviance:
+            return params
+        layers = self.adapt(network, params, support).layers
+        z = network.outputs(layers, query.X)
+        deviance = network.loss.row_losses(z[..., None], query.y[..., None])  # each output's
+        spread = 1.0
+        if network.loss.quadratic:
+            spread = self._spread(network, params, support, query.X)
+        noise = np.einsum("tm,tmk->k", query.share, deviance / spread) / len(z)
+        calibrated = Params(params.vector.copy(), params.layout)
+        calibrated["log_noise"][...] = np.log(np.maximum(noise, np.finfo(noise.dtype).tiny))
+        return calibrated
+
+    def predict_std(self, network, params, support, X):
+        """Predictive standard deviation: of targets, or of class probabilities.
+
+        Parameters
+        ----------
+        network : MLP
+        params : Params
+        support : TaskBatch
+        X : ndarray of shape (tasks, m, features)
+
+        Returns
+        -------
+        ndarray of shape (tasks, m, outputs)
+        """
+        loss = network.loss
+        if loss.quadratic:
+            noise = np.exp(params["log_noise"])
+            return np.sqrt(noise * self._spread(network, params, support, X))
+        mode, query = self._posterior(network, params, support, X)
+        mean = loss.mean(query.base + query.scaled @ mode.U)
+        covariance = mode.output_covariance(query.scaled)  # (tasks, m, k, k)
+        if loss.deviance:
+            variance = np.einsum("tmkk->tmk", covariance)
+            return np.sqrt(np.exp(params["log_noise"]) * (mean + mean**2 * variance))
+        half = loss.curvature(mean[:, :, None], covariance)  # from logits to probabilities
+        both = loss.curvature(mean[:, :, None], half.mT)
+        return np.sqrt(np.maximum(np.einsum("tmkk->tmk", both), 0))
+
+    def _spread(self, network, params, support, X):
+        """Predictive variance over noise, squared error, (tasks, m, 1)."""
+        mode, query = self._posterior(network, params, support, X)
+        covariance = mode.solve(query.scaled.mT)  # (tasks, p, m)
+        return 1 + np.einsum("tmp,tpm->tm", query.scaled, covariance)[..., None]
+
+    def _posterior(self, network, params, support, X):
+        rows = self._whiten(network, params, support.X, support.logit_mask)
+        mode = posterior_mode(network.loss, rows.scaled, rows.base, support)
+        return mode, self._whiten(network, params, X, support.logit_mask)
+
+    def _whiten(self, network, params, X, logit_mask):
+        inputs = network.hidden(network.layers(params.vector), X)
+        ones = np.ones((*X.shape[:2], 1), X.dtype)
+        F = np.concatenate([inputs[-1], ones], axis=-1)
+        base = product(F, _prior_mean(network, params))
+        if logit_mask is not None:
+            base += logit_mask
+        return Whitened(inputs, F, F * _scale(params), base)
+
+    def _backward(self, network, params, rows, d_scaled, d_base):
+        """From gradients at the whitened features to the flat gradient of everything."""
+        prior_mean = _prior_mean(network, params)
+        d_features = d_scaled * _scale(params) + product(d_base, prior_mean.T)
+        layers = network.layers(params.vector)
+        deltas = network.hidden_deltas(layers, rows.inputs, d_features[..., :-1])
+        gradient = Params(np.zeros_like(params.vector), params.layout)
+        gradient.vector[: network.layout.size] = network.gradient(
+            rows.inputs, deltas, per_task=False
+        )
+        gradient["log_precision"][...] = (-0.5 * SPEED) * np.einsum(
+            "tnp,tnp->p", d_scaled, rows.scaled
+        )
+        if not network.exchangeable_outputs:
+            d_head = rows.F.reshape(-1, len(prior_mean)).T @ d_base.reshape(-1, network.n_outputs)
+            weights, bias = network.names[-1]
+            gradient[weights][...], gradient[bias][...] = d_head[:-1], d_head[-1]
+        return gradient.vector
+
+
+def _prior_mean(network, params):
+    """Prior mean of the output layer, the bias as its last row, (p, outputs)."""
+    weights, bias = (params[name] for name in network.names[-1])
+    return np.concatenate([weights, bias[None]])
+
+
+def _scale(params):
+    """Prior standard deviations in units of the noise, (p,)."""
+    return np.exp((-0.5 * SPEED) * params["log_precision"])

@@ -1,0 +1,59 @@
+"""Task distributions whose tasks are made, endlessly."""
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from ..tasks import TaskCollection
+
+
+class Sinusoids:
+    """Sine waves of random amplitude and phase: the field's standard regression tasks.
+
+    ``y = A sin(w (x - phase))`` with x ~ U[-5, 5], A ~ U[0.1, 5], phase ~ U[0, pi].
+
+    Parameters
+    ----------
+    n_rows : int, default=20
+        Rows a task.
+    frequency : (float, float), default=(1.0, 1.0)
+        Range of w; (0.8, 1.2) gives the tasks of the Meta-SGD paper.
+    noise : float, default=0.0
+        Standard deviation of noise on y.
+
+    References
+    ----------
+    C. Finn, P. Abbeel, S. Levine. "Model-Agnostic Meta-Learning for Fast Adaptation of
+    Deep Networks". ICML 2017, section 5.1. https://arxiv.org/abs/1703.03400
+
+    Examples
+    --------
+    >>> from sklearn_meta.datasets import Sinusoids
+    >>> Sinusoids(n_rows=10).sample(3, random_state=0)
+    TaskCollection(n_tasks=3, n_rows=30, n_features=1, rows_per_task=10)
+    """
+
+    def __init__(self, n_rows=20, frequency=(1.0, 1.0), noise=0.0):
+        self.n_rows, self.frequency, self.noise = n_rows, frequency, noise
+
+    def sample(self, n_tasks, random_state=None):
+        """Draw tasks.
+
+        Parameters
+        ----------
+        n_tasks : int
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        TaskCollection
+        """
+        random_state = check_random_state(random_state)
+        amplitude, phase, frequency = (
+            random_state.uniform(low, high, (n_tasks, 1))
+            for low, high in ((0.1, 5.0), (0.0, np.pi), self.frequency)
+        )
+        x = random_state.uniform(-5, 5, (n_tasks, self.n_rows))
+        y = amplitude * np.sin(frequency * (x - phase))
+        y += self.noise * random_state.standard_normal(y.shape)
+        offsets = np.arange(n_tasks + 1) * self.n_rows
+        return TaskCollection(x.reshape(-1, 1), y.ravel(), offsets, np.arange(n_tasks))

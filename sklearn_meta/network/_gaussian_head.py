@@ -1,0 +1,190 @@
+"""An output layer with a Gaussian prior: its posterior mode, and how that changes.
+
+Everything is in whitened coordinates: features are divided by the square root of the
+prior precision, so that the output weights `U`, measured from the prior mean, are standard
+normal a priori. The mode minimises ``sum_rows weight * nll(offset + F U) + |U|^2 / 2``.
+"""
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse.linalg import LinearOperator, cg
+
+
+def posterior_mode(loss, F, offset, batch):
+    """The posterior mode of the output weights of a batch of tasks.
+
+    Parameters
+    ----------
+    loss : Loss
+    F : ndarray of shape (tasks, n, p)
+        Whitened support features.
+    offset : ndarray of shape (tasks, n, k)
+        Outputs at the prior mean.
+    batch : TaskBatch
+        Targets and row weights of the support.
+
+    Returns
+    -------
+    RidgeMode or NewtonMode
+    """
+    return (RidgeMode if loss.quadratic else NewtonMode)(loss, F, offset, batch)
+
+
+class _Mode:
+    """What a mode offers.
+
+    Attributes
+    ----------
+    U : ndarray of shape (tasks, p, k)
+        The mode.
+    residual : ndarray of shape (tasks, n, k)
+        Row weight times (expected target - target), at the mode.
+    """
+
+    def __init__(self, loss, F, offset, batch):
+        self.loss, self.F, self.offset, self.batch = loss, F, offset, batch
+        self.weight = batch.weight[..., None]  # (tasks, n, 1)
+        self._find()
+
+    def _move_to(self, U):
+        self.U = U
+        self.mean = self.loss.mean(self.offset + self.F @ U)
+        self.residual = self.weight * (self.mean - self.batch.y)
+
+    def adjoint(self, d_mode):
+        """Gradients at F and at the offset, from the gradient at the mode.
+
+        By the implicit function theorem: ``g(U) = F' residual + U = 0`` at the mode, so
+        the loss changes by ``-(H^-1 d_mode) . dg``.
+        """
+        direction = self.solve(d_mode)  # (tasks, p, k)
+        curved = self.weight * self.loss.curvature(self.mean, self.F @ direction)
+        return -(curved @ self.U.mT + self.residual @ direction.mT), -curved
+
+
+class RidgeMode(_Mode):
+    """Squared error: ridge regression, on the kernel side (n x n) where n <= p."""
+
+    def _find(self):
+        n, p = self.F.shape[1:]
+        root = np.sqrt(self.weight)
+        self.rooted = root * self.F
+        target = root * (self.batch.y - self.offset)
+        self.kernel_side = n <= p
+        rows = self.rooted if self.kernel_side else self.rooted.mT
+        self.matrix = _add_to_diagonal(rows @ rows.mT, 1)  # (tasks, n, n) or (tasks, p, p)
+        if self.kernel_side:
+            self._move_to(self.rooted.mT @ np.linalg.solve(self.matrix, target))
+        else:
+            self._move_to(np.linalg.solve(self.matrix, self.rooted.mT @ target))
+
+    def solve(self, B):
+        """The posterior covariance ``(I + F'WF)^-1`` times B (tasks, p, m)."""
+        if self.kernel_side:
+            return B - self.rooted.mT @ np.linalg.solve(self.matrix, self.rooted @ B)
+        return np.linalg.solve(self.matrix, B)
+
+
+class NewtonMode(_Mode):
+    """Any canonical link: Newton's method.
+
+    Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm
+    3.3. Newton's systems are solved on the kernel side while the support is small, else by
+    conjugate gradients.
+    """
+
+    max_iter = 100
+
+    def _find(self):
+        n, p = self.F.shape[1:]
+        kernel_side = n * n <= 200 * p  # where n^3 meets some 50 steps of conjugate gradients
+        self.gram = self.F @ self.F.mT if kernel_side else None
+        self._move_to(np.zeros((len(self.F), p, self.offset.shape[-1]), self.F.dtype))
+        tolerance = np.finfo(self.F.dtype).eps ** 0.4  # Newton squares what is left after it
+        for _ in range(self.max_iter):
+            step = self._damped(-self.solve(self.F.mT @ self.residual + self.U))
+            self._move_to(self.U + step)
+            if np.abs(step).max(initial=0) <= tolerance * (1 + np.abs(self.U).max(initial=0)):
+                return
+
+    def _objective(self, z, U):
+        nll = self.loss.row_losses(z, self.batch.y) / self.loss.factor(z.shape[-1])
+        return (nll * self.batch.weight).sum(axis=1) + 0.5 * (U * U).sum(axis=(1, 2))
+
+    def _damped(self, step):
+        """Halve the step of each task until its objective does not grow."""
+        z, dz = self.offset + self.F @ self.U, self.F @ step
+        before = self._objective(z, self.U)
+        slack = 1e3 * np.finfo(z.dtype).eps * (1 + np.abs(before))
+        scale = np.ones((len(z), 1, 1), z.dtype)
+        for _ in range(30):
+            with np.errstate(over="ignore", invalid="ignore"):
+                after = self._objective(z + scale * dz, self.U + scale * step)
+            worse = ~(after <= before + slack)
+            if not worse.any():
+                break
+            scale[worse] *= 0.5
+        return scale * step
+
+    def solve(self, B):
+        """The inverse Hessian times B (tasks, p, k)."""
+        if self.gram is None:
+            return self._solve_by_cg(B)
+        return B - self.F.mT @ self._inverse_kernel(self.F @ B)
+
+    def _inverse_kernel(self, FB):
+        """``(W^-1 + K)^-1 FB`` for the row Hessians W and the Gram matrix K."""
+        root = np.sqrt(self.weight * self.loss.diagonal(self.mean)).mT  # (tasks, k, n)
+        inner = root[..., None] * self.gram[:, None] * root[..., None, :]
+        _add_to_diagonal(inner, 1)
+        if not self.loss.coupled:
+            return (root * np.linalg.solve(inner, (root * FB.mT)[..., None])[..., 0]).mT
+        diagonal = root[..., None] * np.eye(root.shape[-1], dtype=root.dtype)
+        E = root[..., None] * np.linalg.solve(inner, diagonal)  # (tasks, k, n, n)
+        EB = (E @ FB.mT[..., None])[..., 0]  # (tasks, k, n)
+        total = _add_to_diagonal(E.sum(axis=1), self.batch.weight == 0)  # 1 for padding
+        shared = np.linalg.solve(total, EB.sum(axis=1)[..., None])  # (tasks, n, 1)
+        return (EB - (E @ shared[:, None])[..., 0]).mT
+
+    def _solve_by_cg(self, B):
+        def hessian(flat):
+            V = flat.reshape(B.shape)
+            curved = self.weight * self.loss.curvature(self.mean, self.F @ V)
+            return (self.F.mT @ curved + V).ravel()
+
+        operator = LinearOperator((B.size, B.size), matvec=hessian, dtype=B.dtype)
+        solution, _ = cg(operator, B.ravel(), rtol=10 * np.finfo(B.dtype).eps, maxiter=1000)
+        return solution.reshape(B.shape)
+
+    def output_covariance(self, Q):
+        """Laplace's posterior covariance of the outputs at whitened rows Q (tasks, m, p).
+
+        The Hessian is formed whole, (outputs * p) square, one task after the other.
+
+        Returns
+        -------
+        ndarray of shape (tasks, m, k, k)
+        """
+        return np.stack([self._task_covariance(task, rows) for task, rows in enumerate(Q)])
+
+    def _task_covariance(self, task, Q):
+        F, mean = self.F[task], self.mean[task]  # (n, p), (n, k)
+        p, k = F.shape[1], mean.shape[1]
+        rows = self.loss.diagonal(mean)[:, :, None] * np.eye(k)  # (n, k, k), row Hessians
+        if self.loss.coupled:
+            rows -= mean[:, :, None] * mean[:, None]
+        rows *= self.weight[task, :, :, None]
+        hessian = np.einsum("nkl,np,nq->kplq", rows, F, F, optimize=True).reshape(k * p, k * p)
+        factor = cho_factor(_add_to_diagonal(hessian, 1), lower=True)
+        covariance = np.empty((len(Q), k, k), F.dtype)
+        for output in range(k):
+            units = np.zeros((k, p, len(Q)), F.dtype)
+            units[output] = Q.T
+            solved = cho_solve(factor, units.reshape(k * p, -1)).reshape(k, p, -1)
+            covariance[:, output] = np.einsum("mp,kpm->mk", Q, solved)
+        return covariance
+
+
+def _add_to_diagonal(matrices, value):
+    np.einsum("...ii->...i", matrices)[...] += value
+    return matrices

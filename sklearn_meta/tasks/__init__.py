@@ -1,0 +1,15 @@
+"""Tasks: collections of small data sets, and the episodes drawn from them."""
+
+from ._batch import TaskArrays, TaskBatch
+from ._collection import TaskCollection
+from ._episodes import EpisodeSampler
+from ._streams import CollectionStream, DistributionStream
+
+__all__ = [
+    "CollectionStream",
+    "DistributionStream",
+    "EpisodeSampler",
+    "TaskArrays",
+    "TaskBatch",
+    "TaskCollection",
+]

@@ -1,0 +1,149 @@
+"""Padded batches: some tasks' rows in one array, weight 0 on the padding."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+class TaskBatch(NamedTuple):
+    """Rows of a batch of tasks, ready for the network.
+
+    Parameters
+    ----------
+    X : ndarray of shape (tasks, rows, features)
+    y : ndarray of shape (tasks, rows, outputs)
+        Targets; classes one-hot (or 0 and 1 in a single output).
+    weight : ndarray of shape (tasks, rows)
+        Row weights, 0 on padding.
+    logit_mask : ndarray of shape (tasks, 1, outputs) or None
+        Added to the outputs: hugely negative for a class that a task does not have.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    logit_mask: np.ndarray | None = None
+
+    @property
+    def share(self):
+        """Row weights that sum to 1 in each task (0 where it has no rows)."""
+        total = self.weight.sum(axis=1, keepdims=True)
+        return self.weight / np.where(total > 0, total, 1)
+
+    def join(self, other):
+        """The rows of both batches, task by task."""
+        parts = zip(self[:3], other[:3], strict=True)
+        return TaskBatch(*(np.concatenate(part, axis=1) for part in parts), self.logit_mask)
+
+
+@dataclass(frozen=True)
+class TaskArrays:
+    """A task collection as the network takes it: numbers only, rows of a task together.
+
+    Parameters
+    ----------
+    X : ndarray of shape (rows, features)
+    y : ndarray of shape (rows, outputs)
+    offsets : ndarray of shape (tasks + 1,)
+    labels : ndarray of shape (rows,) or None
+        Class codes; None in regression.
+    n_classes : ndarray of shape (tasks,) or None
+        Where each task has classes of its own, how many.
+    is_support : ndarray of shape (rows,) or None
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray | None = None
+    n_classes: np.ndarray | None = None
+    is_support: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    @property
+    def sizes(self):
+        return np.diff(self.offsets)
+
+    def take(self, tasks):
+        """Some of the tasks, in the given order."""
+        rows, sizes = ragged_rows(self.offsets, tasks)
+        return TaskArrays(
+            X=self.X[rows],
+            y=self.y[rows],
+            offsets=np.concatenate([[0], np.cumsum(sizes)]),
+            labels=None if self.labels is None else self.labels[rows],
+            n_classes=None if self.n_classes is None else self.n_classes[tasks],
+            is_support=None if self.is_support is None else self.is_support[rows],
+        )
+
+    def select(self, mask):
+        """The same tasks with those rows only that the mask has."""
+        counts = np.add.reduceat(np.append(mask, 0), self.offsets[:-1]) * (self.sizes > 0)
+        return TaskArrays(
+            X=self.X[mask],
+            y=self.y[mask],
+            offsets=np.concatenate([[0], np.cumsum(counts)]),
+            labels=None if self.labels is None else self.labels[mask],
+            n_classes=self.n_classes,
+        )
+
+    def batch(self, tasks, rows, sizes):
+        """A padded batch of the given rows, `sizes` of them for each of the tasks in turn."""
+        index, weight = pad(rows, sizes, self.X.dtype)
+        return TaskBatch(self.X[index], self.y[index], weight, self.logit_mask(tasks))
+
+    def full_batch(self, tasks):
+        """A padded batch of all rows of the given tasks."""
+        return self.batch(tasks, *ragged_rows(self.offsets, tasks))
+
+    def stack(self, other):
+        """These tasks and then the other's."""
+
+        def both(name):
+            parts = getattr(self, name), getattr(other, name)
+            return None if parts[0] is None else np.concatenate(parts)
+
+        offsets = np.concatenate([self.offsets, self.offsets[-1] + other.offsets[1:]])
+        return TaskArrays(both("X"), both("y"), offsets, both("labels"), both("n_classes"))
+
+    def logit_mask(self, tasks):
+        if self.n_classes is None or self.y.shape[1] == 1:
+            return None
+        absent = np.arange(self.y.shape[1]) >= self.n_classes[tasks, None]  # (tasks, outputs)
+        if not absent.any():
+            return None
+        lowest = np.finfo(self.X.dtype).min / 8  # finite, so that 0 * mask is 0
+        return np.where(absent, lowest, 0)[:, None].astype(self.X.dtype)
+
+    def chunks(self, max_cells=2**22):
+        """Whole tasks as padded batches of bounded size: yields (task numbers, batch).
+
+        Tasks of like size go together, so that little is padded.
+        """
+        cells = np.maximum(self.sizes, 1) * (self.X.shape[1] + 1)
+        start, order = 0, np.argsort(-self.sizes, kind="stable")
+        while start < len(order):
+            count = max(1, max_cells // cells[order[start]])
+            tasks = order[start : start + count]
+            yield tasks, self.full_batch(tasks)
+            start += count
+
+
+def ragged_rows(offsets, tasks):
+    """Row numbers of the given tasks one after the other, and each task's number of rows."""
+    starts = offsets[tasks]
+    sizes = offsets[np.asarray(tasks) + 1] - starts
+    ends = np.cumsum(sizes)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes), sizes
+
+
+def pad(rows, sizes, dtype):
+    """Rows laid one task after the other, as a rectangle (tasks, longest) and its weights."""
+    sizes = np.asarray(sizes)
+    filled = np.arange(sizes.max(initial=0)) < sizes[:, None]  # (tasks, longest)
+    index = np.zeros(filled.shape, dtype=np.intp)
+    index[filled] = rows
+    return index, filled.astype(dtype)

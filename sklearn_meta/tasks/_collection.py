@@ -1,0 +1,269 @@
+"""TaskCollection: many small data sets as one array of rows and an offsets array."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils.validation import column_or_1d
+
+from .._compat import num_features, num_samples, safe_indexing
+from ._batch import ragged_rows
+
+
+class TaskCollection:
+    """Many tasks, their rows stacked, usable by scikit-learn as samples.
+
+    It has a length and slices to a TaskCollection, so that `KFold`, `cross_val_score`,
+    `GridSearchCV` and `train_test_split` work over tasks. Build one with `from_arrays`,
+    `from_frame` or `from_tasks`.
+
+    Parameters
+    ----------
+    X : ndarray or dataframe of shape (n_rows, n_features)
+        The rows, those of a task together.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        Targets.
+    offsets : ndarray of shape (n_tasks + 1,)
+        Task `i` has the rows `offsets[i]` up to, but not with, `offsets[i + 1]`.
+    task_ids : ndarray of shape (n_tasks,)
+        The name of each task.
+    is_support : ndarray of shape (n_rows,) of bool, default=None
+        Rows that may serve as support; the others are query. None leaves it to the
+        episodes.
+    shared_labels : bool, default=True
+        In classification: a label means the same in every task. False: every task has
+        classes of its own.
+
+    See Also
+    --------
+    sklearn_meta.MetaLearner : Learns from a collection how to learn a new task.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meta import TaskCollection
+    >>> X = np.arange(12.0).reshape(6, 2)
+    >>> tasks = TaskCollection.from_arrays(X, X[:, 0], groups=["b", "a", "b", "a", "c", "c"])
+    >>> tasks
+    TaskCollection(n_tasks=3, n_rows=6, n_features=2, rows_per_task=2)
+    >>> tasks[1:].task_ids
+    array(['b', 'c'], dtype='<U1')
+    """
+
+    def __init__(self, X, y, offsets, task_ids, *, is_support=None, shared_labels=True):
+        self.X, self.y = X, y
+        self.offsets, self.task_ids = offsets, task_ids
+        self.is_support, self.shared_labels = is_support, shared_labels
+
+    @classmethod
+    def from_arrays(cls, X, y, groups, *, is_support=None, shared_labels=True):
+        """Tasks from flat rows and the task each row belongs to.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_rows, n_features)
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        groups : array-like of shape (n_rows,)
+            Task ids. Rows of a task keep their order.
+        is_support : array-like of shape (n_rows,) of bool, default=None
+        shared_labels : bool, default=True
+
+        Returns
+        -------
+        TaskCollection
+            Its tasks sorted by id.
+
+        Raises
+        ------
+        ValueError
+            If lengths differ or an id is missing.
+        """
+        X = _rows(X, "X")
+        y = np.asarray(y)
+        task_ids, counts, order = _sort_by_task(_check_groups(groups, num_samples(X)))
+        _check_length("y", y, num_samples(X))
+        if is_support is not None:
+            is_support = np.asarray(is_support, dtype=bool)
+            _check_length("is_support", is_support, num_samples(X))
+        if order is not None:
+            X, y = safe_indexing(X, order), y[order]
+            is_support = None if is_support is None else is_support[order]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        return cls(X, y, offsets, task_ids, is_support=is_support, shared_labels=shared_labels)
+
+    @classmethod
+    def from_frame(cls, df, *, task, target, features=None, is_support=None, shared_labels=True):
+        """Tasks from a pandas or polars dataframe.
+
+        Parameters
+        ----------
+        df : dataframe
+        task : str
+            The column of task ids.
+        target : str or list of str
+            The column or columns of targets.
+        features : list of str, default=None
+            The columns of features; None takes all the others.
+        is_support : str, default=None
+            The column that marks support rows.
+        shared_labels : bool, default=True
+
+        Returns
+        -------
+        TaskCollection
+            Its `X` a dataframe, names kept.
+
+        Raises
+        ------
+        ValueError
+            If a column is not there.
+        """
+        targets = [target] if isinstance(target, str) else list(target)
+        special = [task, *targets] + ([] if is_support is None else [is_support])
+        if features is None:
+            features = [name for name in df.columns if name not in special]
+        missing = [name for name in [*special, *features] if name not in df.columns]
+        if missing:
+            raise ValueError(f"no column {missing} in the dataframe; it has {list(df.columns)}")
+        return cls.from_arrays(
+            df[list(features)],
+            np.asarray(df[target] if isinstance(target, str) else df[targets]),
+            np.asarray(df[task]),
+            is_support=None if is_support is None else np.asarray(df[is_support]),
+            shared_labels=shared_labels,
+        )
+
+    @classmethod
+    def from_tasks(cls, tasks, *, task_ids=None, shared_labels=True):
+        """Tasks from a sequence of (X, y).
+
+        Parameters
+        ----------
+        tasks : sequence of (X, y)
+        task_ids : array-like of shape (n_tasks,), default=None
+            None numbers them.
+        shared_labels : bool, default=True
+
+        Returns
+        -------
+        TaskCollection
+
+        Raises
+        ------
+        ValueError
+            If there is no task, or one differs from the first in its columns, or its X and
+            y in length.
+        """
+        if len(tasks) == 0:
+            raise ValueError("a collection needs at least one task, found none")
+        ids = np.arange(len(tasks)) if task_ids is None else _check_groups(task_ids, len(tasks))
+        Xs = [_rows(X, f"X of task {name!r}") for name, (X, _) in zip(ids, tasks, strict=True)]
+        ys = [np.asarray(y) for _, y in tasks]
+        for name, X, y in zip(ids.tolist(), Xs, ys, strict=True):
+            if num_features(X) != num_features(Xs[0]):
+                raise ValueError(
+                    f"X of task {name!r} has {num_features(X)} columns, expected "
+                    f"{num_features(Xs[0])} as in task {ids[0]!r}"
+                )
+            _check_length(f"y of task {name!r}", y, num_samples(X))
+        offsets = np.concatenate([[0], np.cumsum([len(y) for y in ys])])
+        return cls(_stack(Xs), np.concatenate(ys), offsets, ids, shared_labels=shared_labels)
+
+    def __len__(self):
+        return len(self.task_ids)
+
+    @property
+    def shape(self):
+        """(n_tasks,): to scikit-learn, tasks are the samples."""
+        return (len(self),)
+
+    @property
+    def n_rows(self):
+        """Rows of all tasks together."""
+        return int(self.offsets[-1])
+
+    @property
+    def sizes(self):
+        """Rows of each task, ndarray of shape (n_tasks,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def groups(self):
+        """The task id of each row, ndarray of shape (n_rows,)."""
+        return np.repeat(self.task_ids, self.sizes)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key):
+        """One task as (X, y) for an integer, else the chosen tasks as a TaskCollection."""
+        if isinstance(key, tuple):  # scikit-learn indexes what has a shape by [key, ...]
+            key = key[0]
+        tasks = np.arange(len(self))[key]
+        if isinstance(tasks, Integral):
+            rows = slice(self.offsets[tasks], self.offsets[tasks + 1])
+            return safe_indexing(self.X, rows), self.y[rows]
+        rows, sizes = ragged_rows(self.offsets, tasks)
+        return TaskCollection(
+            safe_indexing(self.X, rows),
+            self.y[rows],
+            np.concatenate([[0], np.cumsum(sizes)]),
+            self.task_ids[tasks],
+            is_support=None if self.is_support is None else self.is_support[rows],
+            shared_labels=self.shared_labels,
+        )
+
+    def __repr__(self):
+        low, high = (self.sizes.min(), self.sizes.max()) if len(self) else (0, 0)
+        rows = low if low == high else f"{low}..{high}"
+        return (
+            f"TaskCollection(n_tasks={len(self)}, n_rows={self.n_rows}, "
+            f"n_features={num_features(self.X)}, rows_per_task={rows})"
+        )
+
+
+def _rows(X, name):
+    """X as rows and columns: a dataframe as it is, anything else as an array."""
+    X = X if hasattr(X, "columns") else np.asarray(X)
+    if len(X.shape) != 2:
+        raise ValueError(f"{name} has the shape {X.shape}, expected (rows, columns)")
+    return X
+
+
+def _stack(Xs):
+    if not hasattr(Xs[0], "columns"):
+        return np.concatenate(Xs)
+    if hasattr(Xs[0], "iloc"):
+        import pandas as pd
+
+        return pd.concat(Xs, ignore_index=True)
+    import polars as pl
+
+    return pl.concat(Xs)
+
+
+def _check_length(name, values, n_rows):
+    if len(values) != n_rows:
+        raise ValueError(f"{name} has {len(values)} entries, expected {n_rows}, one a row of X")
+
+
+def _check_groups(groups, n_rows):
+    groups = column_or_1d(groups)
+    if len(groups) != n_rows:
+        raise ValueError(f"groups has {len(groups)} entries, expected {n_rows}, one a row of X")
+    missing = groups != groups  # NaN is what does not equal itself
+    if groups.dtype == object:
+        missing = missing | np.array([group is None for group in groups], bool)
+    if np.any(missing):
+        raise ValueError(f"groups has no task id in row {int(np.flatnonzero(missing)[0])}")
+    return groups
+
+
+def _sort_by_task(groups):
+    """Sorted ids, rows of each, and the order that sorts rows (None if sorted already)."""
+    try:
+        task_ids, codes = np.unique(groups, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(group).__name__ for group in groups})
+        raise ValueError(f"groups mixes {kinds}; expected ids that sort together") from error
+    order = None if np.all(codes[1:] >= codes[:-1]) else np.argsort(codes, kind="stable")
+    return task_ids, np.bincount(codes, minlength=len(task_ids)), order
