@@ -42,8 +42,9 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
     n_shots : int, (int, int) or "auto", default="auto"
         Support rows of a training episode, in classification of each class: a number, a
         range, or a fresh number for each task and episode, so that the learned algorithm
-        serves any number of rows. "auto" draws 0 to 20 rows (in classification 20 over all
-        classes or 5 of each; at least 1 where tasks have classes of their own).
+        serves any number of rows. "auto" draws 0 to 20 rows of whatever class (up to 5 times
+        the number of classes, if more); where tasks have classes of their own, 1 or more of
+        each class.
     n_query : int or None, default=20
         Query rows of a training episode at most; None takes all that the support left.
     support : {"random", "first"}, default="random"
@@ -52,7 +53,7 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         Learning rate of Adam, in the outer loop.
     meta_batch_size : int, default=16
         Tasks in a meta-step.
-    max_iter : int, default=2000
+    max_iter : int, default=3000
         Meta-steps.
     tol : float, default=1e-4
         Improvement of the validation score that counts.
@@ -151,7 +152,7 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         support="random",
         meta_lr=1e-3,
         meta_batch_size=16,
-        max_iter=2000,
+        max_iter=3000,
         tol=1e-4,
         n_iter_no_change=10,
         early_stopping=True,

@@ -4,8 +4,6 @@ import numpy as np
 
 from ._batch import ragged_rows
 
-MOST_SUPPORT = 20  # rows that "auto" draws, or 5 of each class where classes are many
-
 
 class EpisodeSampler:
     """Draws episodes from the tasks of a collection, with no loop over tasks.
@@ -15,9 +13,9 @@ class EpisodeSampler:
     arrays : TaskArrays
     n_shots : int, (int, int), "auto" or "half"
         Support rows, in classification of each class; a pair or "auto" draws a size for
-        each task anew. "auto" is 0 (1 where tasks have classes of their own) to 20, in
-        classification to 20 by the number of classes or 5, as far as the task's rows go.
-        "half" is half of its rows.
+        each task anew. "auto" is 0 to 20 rows of whatever class (of at least 4 classes, up
+        to 5 times their number); where tasks have classes of their own, 1 or more of each.
+        "half" is half of the task's rows.
     n_query : int or None
         Query rows at most; None takes all that the support left.
     support : {"random", "first"}
@@ -56,7 +54,7 @@ class EpisodeSampler:
         """Mask of the support rows: the first of each stratum in the order of `key`."""
         arrays = self.arrays
         stratum = task
-        if arrays.labels is not None:
+        if self._by_class:
             labels = arrays.labels[rows]
             stratum = task * (labels.max(initial=0) + 1) + labels
         marked = np.ones(len(rows), bool)
@@ -80,10 +78,21 @@ class EpisodeSampler:
         low, high = (self.n_shots,) * 2 if np.isscalar(self.n_shots) else self.n_shots
         return random_state.randint(low, high + 1, size=len(most))
 
+    @property
+    def _by_class(self):
+        """Whether shots are of each class: "auto" takes shared labels as they come, so that
+        adaptation is ready for a support that lacks some."""
+        arrays = self.arrays
+        return arrays.labels is not None and (
+            self.n_shots != "auto" or arrays.n_classes is not None
+        )
+
     def _most_shots(self):
-        if self.arrays.labels is None:
-            return MOST_SUPPORT
-        return max(5, MOST_SUPPORT // max(2, self.arrays.y.shape[1]))
+        """That "auto" draws: 20 rows, or in classification 5 times the classes if more."""
+        arrays = self.arrays
+        n_classes = 0 if arrays.labels is None else max(2, arrays.y.shape[1])
+        rows = max(20, 5 * n_classes)
+        return rows // n_classes if self._by_class else rows
 
     def _choose_query(self, rows, task, left, key):
         if self.arrays.is_support is not None:

@@ -1,0 +1,238 @@
+"""What every algorithm must do, whatever it is."""
+
+import numpy as np
+import pytest
+from helpers import (
+    CASES,
+    assert_close,
+    cast,
+    central_difference,
+    make_network,
+    make_params,
+    ragged_batch,
+    tasks_of,
+)
+from sklearn.base import clone
+
+from sklearn_meta.algorithms import ALGORITHMS, BayesianHead, MetaAlgorithm
+from sklearn_meta.network import MLP, Params
+
+every_algorithm = pytest.mark.parametrize("name", ALGORITHMS)
+every_case = pytest.mark.parametrize("case", CASES)
+every_setting = pytest.mark.parametrize(  # n_classes where tasks have classes of their own
+    ("case", "n_classes"),
+    [*((case, None) for case in CASES), ("binary", [2, 2, 2]), ("softmax", [2, 3, 2])],
+    ids=[*CASES, "own_binary", "own_softmax"],
+)
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def make_algorithm(name):
+    """With an inner rate, where there is one, at which adaptation goes far."""
+    algorithm = ALGORITHMS[name]()
+    return algorithm.set_params(inner_lr=0.1) if hasattr(algorithm, "inner_lr") else algorithm
+
+
+def draw(name, case, n_classes=None, activation="tanh", hidden=(4, 3), sizes=((6, 3, 5), (4, 7, 2))):
+    """An algorithm, a network, parameters, and an episode of ragged weighted tasks."""
+    network = make_network(case, hidden, activation, exchangeable=n_classes is not None)
+    algorithm = make_algorithm(name)
+    rng = np.random.RandomState(0)
+    masks = n_classes if case == "softmax" else None
+    support, query = (ragged_batch(rng, network, part, masks) for part in sizes)
+    return algorithm, network, make_params(algorithm, network), support, query
+
+
+def free_entries(algorithm, network, params):
+    """Entries that are learned: BayesianHead holds the prior mean of its own classes at 0."""
+    free = np.ones(params.layout.size, bool)
+    if isinstance(algorithm, BayesianHead) and network.exchangeable_outputs:
+        for part in network.names[-1]:
+            free[params.layout.slices[part]] = False
+    return free
+
+
+def test_names():
+    assert {name: cls.__name__ for name, cls in ALGORITHMS.items()} == {
+        "bayesian_head": "BayesianHead",
+        "joint": "Joint",
+        "maml": "MAML",
+    }
+
+
+@every_algorithm
+def test_it_is_a_scikit_learn_estimator_with_keyword_parameters(name):
+    algorithm = make_algorithm(name)
+    assert isinstance(algorithm, MetaAlgorithm)
+    assert clone(algorithm).get_params() == algorithm.get_params()
+    assert set(algorithm._parameter_constraints) == set(algorithm.get_params())
+
+
+@every_algorithm
+@every_setting
+def test_meta_gradient_against_central_differences(name, case, n_classes):
+    algorithm, network, params, support, query = draw(name, case, n_classes)
+
+    def loss(vector):
+        return algorithm.meta_gradient(network, Params(vector, params.layout), support, query)[0]
+
+    _, gradient = algorithm.meta_gradient(network, params, support, query)
+    numeric = central_difference(loss, params.vector)
+    free = free_entries(algorithm, network, params)
+    assert_close(gradient[free], numeric[free], 1e-6)
+    assert not gradient[~free].any()
+
+
+@every_algorithm
+@pytest.mark.parametrize("hidden", [(), (5,)])
+@pytest.mark.parametrize("activation", ["identity", "relu", "logistic"])
+@pytest.mark.parametrize("case", ["two_outputs", "softmax"])
+def test_meta_gradient_of_other_networks(name, case, activation, hidden):
+    algorithm, network, params, support, query = draw(
+        name, case, activation=activation, hidden=hidden
+    )
+
+    def loss(vector):
+        return algorithm.meta_gradient(network, Params(vector, params.layout), support, query)[0]
+
+    _, gradient = algorithm.meta_gradient(network, params, support, query)
+    assert_close(gradient, central_difference(loss, params.vector), 1e-6)
+
+
+@every_algorithm
+@every_setting
+def test_meta_gradient_of_a_padded_batch_is_a_loop_over_its_tasks(name, case, n_classes):
+    algorithm, network, params, support, query = draw(name, case, n_classes)
+    loss, gradient = algorithm.meta_gradient(network, params, support, query)
+    alone = [
+        algorithm.meta_gradient(network, params, *episode)
+        for episode in zip(tasks_of(support), tasks_of(query), strict=True)
+    ]
+    np.testing.assert_allclose(loss, np.mean([loss for loss, _ in alone]), rtol=1e-12)
+    assert_close(gradient, np.mean([gradient for _, gradient in alone], axis=0), 1e-12)
+
+
+@every_algorithm
+@every_setting
+def test_adapt_of_a_padded_batch_is_a_loop_over_its_tasks(name, case, n_classes):
+    algorithm, network, params, support, _ = draw(name, case, n_classes)
+    together = algorithm.adapt(network, params, support)
+    for i, task in enumerate(tasks_of(support)):
+        alone = algorithm.adapt(network, params, task).task(0)
+        for layer, expected in zip(together.task(i), alone, strict=True):
+            assert_close(layer[0], expected[0], 1e-12)
+            assert_close(layer[1], expected[1], 1e-12)
+
+
+@every_algorithm
+@pytest.mark.parametrize("n_classes", [[2, 3, 4], [2, 2, 3]])
+def test_absent_classes_are_as_if_they_were_not_there(name, n_classes):
+    """Tasks with 2 to 4 of 4 classes, against networks of 2 to 4 outputs."""
+    algorithm = make_algorithm(name)
+    rng = np.random.RandomState(0)
+    network = MLP([2, 3, 4], "tanh", "log_loss", True)
+    params = make_params(algorithm, network)
+    support = ragged_batch(rng, network, [6, 3, 5], n_classes)
+    adapted = algorithm.adapt(network, params, support)
+    X = rng.standard_normal((3, 7, 2))
+    z = network.outputs(adapted.layers, X, support.logit_mask)
+    for i, task in enumerate(tasks_of(support)):
+        k = n_classes[i]
+        smaller = MLP([2, 3, k], "tanh", "log_loss", True)
+        part = task._replace(y=task.y[..., :k], logit_mask=None)
+        layers = algorithm.adapt(smaller, narrow(smaller, params, k), part).layers
+        expected = smaller.outputs(layers, X[[i]])[0]
+        np.testing.assert_allclose(z[i, :, :k], expected, rtol=1e-10, atol=1e-12)
+        assert np.all(z[i, :, k:] < -1e300)
+
+
+def narrow(network, params, k):
+    """Parameters of a network with the first k outputs only."""
+    shapes = network.layout.shapes
+    own = {name: shape for name, shape in params.layout.shapes.items() if name not in shapes}
+    layout = network.layout.extend(own)
+    parts = [
+        params[name][..., :k] if name in network.names[-1] else params[name]
+        for name in layout.shapes
+    ]
+    return Params(np.concatenate([part.ravel() for part in parts]), layout)
+
+
+@every_algorithm
+@every_setting
+def test_order_of_tasks_does_not_matter(name, case, n_classes):
+    algorithm, network, params, support, query = draw(name, case, n_classes)
+    order = np.array([2, 0, 1])
+    moved = [type(batch)(*(p if p is None else p[order] for p in batch)) for batch in (support, query)]
+    loss, gradient = algorithm.meta_gradient(network, params, support, query)
+    moved_loss, moved_gradient = algorithm.meta_gradient(network, params, *moved)
+    np.testing.assert_allclose(moved_loss, loss, rtol=1e-12)
+    assert_close(moved_gradient, gradient, 1e-12)
+
+
+@every_algorithm
+@every_case
+def test_no_support_rows_leave_the_prior(name, case):
+    algorithm, network, params, support, _ = draw(name, case)
+    prior = algorithm.prior(network, params).task(0)
+    nothing = support._replace(
+        X=support.X[:, :0], y=support.y[:, :0], weight=support.weight[:, :0]
+    )
+    for empty in (nothing, support._replace(weight=0 * support.weight)):
+        adapted = algorithm.adapt(network, params, empty)
+        for number in range(3):
+            for layer, expected in zip(adapted.task(number), prior, strict=True):
+                np.testing.assert_array_equal(layer[0], expected[0])
+                np.testing.assert_array_equal(layer[1], expected[1])
+
+
+@every_algorithm
+@every_setting
+def test_inputs_are_left_as_they_were(name, case, n_classes):
+    """joblib hands its workers arrays that cannot be written to."""
+    algorithm, network, params, support, query = draw(name, case, n_classes)
+    before = algorithm.get_params()
+    for array in (params.vector, *support, *query):
+        if array is not None:
+            array.flags.writeable = False
+    _, first = algorithm.meta_gradient(network, params, support, query)
+    algorithm.adapt(network, params, support)
+    algorithm.calibrate(network, params, support, query)
+    _, second = algorithm.meta_gradient(network, params, support, query)
+    np.testing.assert_array_equal(first, second)
+    assert algorithm.get_params() == before
+
+
+@every_algorithm
+@every_setting
+@both_dtypes
+def test_dtype_is_kept(name, case, n_classes, dtype):
+    algorithm, network, params, support, query = draw(name, case, n_classes)
+    exact_loss, exact_gradient = algorithm.meta_gradient(network, params, support, query)
+    params = make_params(algorithm, network, dtype=dtype)
+    assert params.vector.dtype == dtype
+    support, query = cast_masked(support, dtype), cast_masked(query, dtype)
+    loss, gradient = algorithm.meta_gradient(network, params, support, query)
+    layers = algorithm.adapt(network, params, support).layers
+    calibrated = algorithm.calibrate(network, params, support, query)
+    results = [loss, gradient, calibrated.vector, *(part for layer in layers for part in layer)]
+    assert {result.dtype for result in results} == {np.dtype(dtype)}
+    np.testing.assert_allclose(loss, exact_loss, rtol=1e-4)
+    assert_close(gradient, exact_gradient, 1e-3)
+
+
+def cast_masked(batch, dtype):
+    """The batch in another precision, its mask as large as that precision has it."""
+    mask = batch.logit_mask
+    if mask is not None:
+        mask = np.where(mask < 0, np.finfo(dtype).min / 8, 0)
+    return cast(batch._replace(logit_mask=mask), dtype)
+
+
+@every_algorithm
+def test_initial_weights_are_the_networks(name):
+    network = make_network("squared_error")
+    params = make_algorithm(name).init_params(network, np.random.RandomState(3), np.float64)
+    expected = network.init_vector(np.random.RandomState(3), np.float64)
+    np.testing.assert_array_equal(params.vector[: network.layout.size], expected)
+    assert list(params.layout.shapes)[: 2 * len(network.names)] == list(network.layout.shapes)

@@ -1,0 +1,389 @@
+import numpy as np
+import pytest
+from helpers import (
+    CASES,
+    central_difference,
+    make_network,
+    make_params,
+    plain_loss,
+    plain_mean,
+    plain_nll,
+    ragged_batch,
+    tasks_of,
+)
+from scipy.optimize import minimize
+from scipy.stats import multivariate_normal
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
+from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
+
+from sklearn_meta.algorithms import BayesianHead
+from sklearn_meta.network import MLP, Params
+from sklearn_meta.tasks import TaskBatch
+
+every_case = pytest.mark.parametrize("case", CASES)
+squared_case = pytest.mark.parametrize("case", ["squared_error", "two_outputs"])
+newton_case = pytest.mark.parametrize("case", ["poisson", "binary", "softmax"])
+ALPHA = 3.0
+
+
+def draw(case, n_features=3, hidden=(), sizes=(6, 1, 12), seed=0):
+    """A network, parameters with precisions of their own, support and query."""
+    network = make_network(case, hidden, n_features=n_features)
+    rng = np.random.RandomState(seed)
+    support, query = ragged_batch(rng, network, sizes), ragged_batch(rng, network, [4, 7, 2])
+    params = make_params(BayesianHead(), network, seed)
+    params["log_precision"][...] = rng.uniform(-0.2, 0.3, params["log_precision"].shape)
+    return network, params, support, query
+
+
+def alike(network):
+    """Parameters with prior mean 0 and precision ALPHA throughout: the penalty of Ridge."""
+    params = BayesianHead(init_precision=ALPHA).init_params(network, np.random, np.float64)
+    for name in network.names[-1]:
+        params[name][...] = 0
+    return params
+
+
+def precisions(params):
+    return np.exp(10 * params["log_precision"])
+
+
+def with_ones(X):
+    return np.concatenate([X, np.ones((*X.shape[:-1], 1))], axis=-1)
+
+
+def features(network, params, X):
+    """What the output layer sees of rows (n, d), with a column of ones."""
+    return with_ones(network.hidden(network.layers(params.vector), X[None])[-1][0])
+
+
+def prior_mean(network, params):
+    weights, bias = (params[name] for name in network.names[-1])
+    return np.vstack([weights, bias])
+
+
+def heads(network, params, support):
+    """The adapted output layer of each task, its bias the last row."""
+    adapted = BayesianHead().adapt(network, params, support)
+    return [np.vstack(adapted.task(i)[-1]) for i in range(len(support.X))]
+
+
+def objective(network, params, task):
+    """Negative log posterior of a flat head (p * k,), and its gradient."""
+    F, W0 = features(network, params, task.X[0]), prior_mean(network, params)
+    y, weight, precision = task.y[0], task.weight[0], precisions(params)[:, None]
+    name = network.loss_name
+
+    def function(flat):
+        W = flat.reshape(W0.shape)
+        z = F @ W
+        nll = sum(w * plain_nll(name, z[[i]], y[[i]]) for i, w in enumerate(weight))
+        gradient = F.T @ (weight[:, None] * (plain_mean(name, z) - y)) + precision * (W - W0)
+        return nll + 0.5 * np.sum(precision * (W - W0) ** 2), gradient.ravel()
+
+    return function
+
+
+def plain_posterior(network, params, task):
+    """Mean and covariance (over noise) of a Bayesian linear regression's weights."""
+    F, W0 = features(network, params, task.X[0]), prior_mean(network, params)
+    information = np.diag(precisions(params)) + F.T @ np.diag(task.weight[0]) @ F
+    covariance = np.linalg.inv(information)
+    return W0 + covariance @ F.T @ np.diag(task.weight[0]) @ (task.y[0] - F @ W0), covariance
+
+
+@squared_case
+@pytest.mark.parametrize("hidden", [(), (4,), (20,)])
+def test_squared_error_is_bayesian_linear_regression(case, hidden):
+    """On the side of the rows where features are more, and of the features elsewhere."""
+    network, params, support, _ = draw(case, hidden=hidden)
+    for W, task in zip(heads(network, params, support), tasks_of(support), strict=True):
+        np.testing.assert_allclose(W, plain_posterior(network, params, task)[0], atol=1e-10)
+
+
+@squared_case
+@pytest.mark.parametrize("hidden", [(), (4,), (20,)])
+def test_predictive_std_is_the_textbooks(case, hidden):
+    network, params, support, query = draw(case, hidden=hidden)
+    std = BayesianHead().predict_std(network, params, support, query.X)
+    for i, task in enumerate(tasks_of(support)):
+        _, covariance = plain_posterior(network, params, task)
+        F = features(network, params, query.X[i])
+        variance = 1 + np.array([f @ covariance @ f for f in F])
+        expected = np.sqrt(variance[:, None] * np.exp(params["log_noise"]))
+        np.testing.assert_allclose(std[i], expected, rtol=1e-10)
+
+
+def test_equal_precisions_are_scikit_learns_ridge_and_gaussian_process():
+    network, _, support, query = draw("squared_error")
+    params = alike(network)
+    params["log_noise"][...] = np.log(0.25)
+    std = BayesianHead().predict_std(network, params, support, query.X)
+    kernel = ConstantKernel(0.25 / ALPHA) * DotProduct(1.0)
+    for i, task in enumerate(tasks_of(support)):
+        X, y, weight = with_ones(task.X[0]), task.y[0, :, 0], task.weight[0]
+        W = heads(network, params, support)[i][:, 0]
+        ridge = Ridge(ALPHA, fit_intercept=False).fit(X, y, weight)
+        np.testing.assert_allclose(W, ridge.coef_, atol=1e-11)
+        process = GaussianProcessRegressor(kernel, alpha=0.25 / weight, optimizer=None)
+        mean, latent = process.fit(task.X[0], y).predict(query.X[i], return_std=True)
+        np.testing.assert_allclose(with_ones(query.X[i]) @ W, mean, atol=1e-9)
+        np.testing.assert_allclose(std[i, :, 0], np.sqrt(latent**2 + 0.25), rtol=1e-8)
+
+
+def test_it_is_the_mixed_model_with_random_slopes():
+    """The task's rows and the query's are jointly Gaussian: condition on the former."""
+    network, params, support, query = draw("squared_error")
+    noise = 0.3
+    params["log_noise"][...] = np.log(noise)
+    std = BayesianHead().predict_std(network, params, support, query.X)
+    W0 = prior_mean(network, params)
+    for i, task in enumerate(tasks_of(support)):
+        n = task.X.shape[1]
+        F = with_ones(np.concatenate([task.X[0], query.X[i]]))
+        covariance = noise * F @ np.diag(1 / precisions(params)) @ F.T
+        covariance += noise * np.diag(np.append(1 / task.weight[0], np.ones(len(F) - n)))
+        gain = covariance[n:, :n] @ np.linalg.inv(covariance[:n, :n])
+        expected = (F @ W0)[n:] + gain @ (task.y[0] - (F @ W0)[:n])
+        rest = covariance[n:, n:] - gain @ covariance[:n, n:]
+        W = heads(network, params, support)[i]
+        np.testing.assert_allclose(F[n:] @ W, expected, atol=1e-10)
+        np.testing.assert_allclose(std[i, :, 0] ** 2, np.diag(rest), rtol=1e-10)
+        at_mean = multivariate_normal(expected[:, 0], rest).logpdf((F[n:] @ W)[:, 0])
+        mode = -0.5 * np.linalg.slogdet(2 * np.pi * rest)[1]
+        np.testing.assert_allclose(at_mean, mode, rtol=1e-10)
+
+
+def test_binary_log_loss_is_logistic_regression():
+    network, _, support, _ = draw("binary")
+    params = alike(network)
+    for W, task in zip(heads(network, params, support), tasks_of(support), strict=True):
+        X, y = with_ones(task.X[0]), task.y[0, :, 0]
+        if len(np.unique(y)) < 2:  # scikit-learn asks for both classes: a row that weighs nothing
+            X, y = np.vstack([X, X[:1]]), np.append(y, 1 - y[0])
+        weight = np.append(task.weight[0], np.zeros(len(X) - len(task.weight[0])))
+        logistic = LogisticRegression(C=1 / ALPHA, fit_intercept=False, tol=1e-10, max_iter=1000)
+        logistic.fit(X, y, weight)
+        np.testing.assert_allclose(W[:, 0], logistic.coef_[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [3, 4])
+def test_log_loss_is_multinomial_logistic_regression(n_classes):
+    network = MLP([3, n_classes], "relu", "log_loss")
+    support = ragged_batch(np.random.RandomState(0), network, [25, 40, 30])
+    params = alike(network)
+    for W, task in zip(heads(network, params, support), tasks_of(support), strict=True):
+        logistic = LogisticRegression(C=1 / ALPHA, fit_intercept=False, tol=1e-10, max_iter=1000)
+        logistic.fit(with_ones(task.X[0]), task.y[0].argmax(axis=1), task.weight[0])
+        np.testing.assert_allclose(W.T, logistic.coef_, atol=1e-6)
+
+
+def test_poisson_is_scikit_learns_poisson_regressor():
+    network, _, support, _ = draw("poisson")
+    params = alike(network)
+    for W, task in zip(heads(network, params, support), tasks_of(support), strict=True):
+        poisson = PoissonRegressor(
+            alpha=ALPHA / task.weight.sum(), fit_intercept=False, solver="newton-cholesky", tol=1e-10
+        )
+        poisson.fit(with_ones(task.X[0]), task.y[0, :, 0], task.weight[0])
+        np.testing.assert_allclose(W[:, 0], poisson.coef_, atol=1e-8)
+
+
+@every_case
+@pytest.mark.parametrize("hidden", [(), (6,)])
+def test_adapted_head_minimises_the_negative_log_posterior(case, hidden):
+    network, params, support, _ = draw(case, hidden=hidden)
+    for W, task in zip(heads(network, params, support), tasks_of(support), strict=True):
+        function = objective(network, params, task)
+        start = prior_mean(network, params).ravel()
+        found = minimize(function, start, jac=True, options={"gtol": 1e-9})
+        np.testing.assert_allclose(W.ravel(), found.x, atol=1e-6)
+        np.testing.assert_allclose(function(W.ravel())[1], 0, atol=1e-8)
+
+
+@newton_case
+@pytest.mark.parametrize("hidden", [(), (6,)])
+def test_predictive_std_is_laplaces(case, hidden):
+    """From an inverted numeric Hessian, by the delta method through a numeric Jacobian."""
+    network, params, support, query = draw(case, hidden=hidden)
+    std = BayesianHead().predict_std(network, params, support, query.X)
+    for i, task in enumerate(tasks_of(support)):
+        W, function = heads(network, params, support)[i], objective(network, params, task)
+        hessian = central_difference(lambda flat, f=function: f(flat)[1], W.ravel())
+        for m, f in enumerate(features(network, params, query.X[i])):
+            outputs = np.kron(f[None], np.eye(W.shape[1]))  # (k, p * k)
+            covariance = outputs @ np.linalg.inv(hessian) @ outputs.T
+            mean = plain_mean(network.loss_name, f @ W)
+            jacobian = central_difference(lambda z: plain_mean(network.loss_name, z), f @ W)
+            variance = np.diag(jacobian @ covariance @ jacobian.T)
+            if case == "poisson":
+                variance = np.exp(params["log_noise"]) * (mean + variance)
+            np.testing.assert_allclose(std[i, m], np.sqrt(variance), rtol=1e-6)
+
+
+def test_a_class_that_a_task_does_not_have_has_no_std():
+    network = make_network("softmax", (4,), n_features=3, exchangeable=True)
+    rng = np.random.RandomState(0)
+    support = ragged_batch(rng, network, [6, 5, 7], n_classes=[2, 3, 2])
+    params = make_params(BayesianHead(), network)
+    std = BayesianHead().predict_std(network, params, support, rng.standard_normal((3, 4, 3)))
+    assert not std[[0, 2], :, 2].any()
+    np.testing.assert_allclose(std[[0, 2], :, 0], std[[0, 2], :, 1], rtol=1e-10)
+    assert np.all(std[1] > 0)
+
+
+@every_case
+def test_std_of_a_padded_batch_is_a_loop_over_its_tasks(case):
+    network, params, support, query = draw(case, hidden=(4,))
+    algorithm = BayesianHead()
+    std = algorithm.predict_std(network, params, support, query.X)
+    for i, task in enumerate(tasks_of(support)):
+        alone = algorithm.predict_std(network, params, task, query.X[[i]])
+        np.testing.assert_allclose(std[[i]], alone, rtol=1e-11)
+
+
+@squared_case
+def test_no_rows_give_the_priors_std(case):
+    network, params, support, query = draw(case)
+    nothing = TaskBatch(support.X[:, :0], support.y[:, :0], support.weight[:, :0])
+    std = BayesianHead().predict_std(network, params, nothing, query.X)
+    prior = np.sum(with_ones(query.X) ** 2 / precisions(params), axis=-1)
+    expected = np.sqrt((1 + prior)[..., None] * np.exp(params["log_noise"]))
+    np.testing.assert_allclose(std, expected, rtol=1e-12)
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_std_keeps_the_dtype(case, dtype):
+    network, _, support, query = draw(case, hidden=(4,))
+    params = make_params(BayesianHead(), network, dtype=dtype)
+    support = TaskBatch(*(part.astype(dtype) for part in support[:3]))
+    std = BayesianHead().predict_std(network, params, support, query.X.astype(dtype))
+    assert std.dtype == dtype
+
+
+@every_case
+def test_order_of_rows_does_not_matter(case):
+    network, params, support, _ = draw(case, hidden=(4,))
+    rows = np.random.RandomState(1).permutation(12)
+    moved = TaskBatch(*(part[:, rows] for part in support[:3]))
+    expected = heads(network, params, support)
+    np.testing.assert_allclose(heads(network, params, moved), expected, atol=1e-11)
+
+
+@every_case
+def test_many_rows_outweigh_the_prior(case):
+    """A prior that is wrong throughout, and 20 000 rows of a known head."""
+    rng = np.random.RandomState(0)
+    network = make_network(case, (), n_features=2)
+    truth = 0.5 * rng.standard_normal((3, network.n_outputs))
+    X = rng.standard_normal((1, 20_000, 2))
+    mean = plain_mean(network.loss_name, with_ones(X) @ truth)
+    y = {
+        "squared_error": lambda: mean + 0.1 * rng.standard_normal(mean.shape),
+        "poisson": lambda: rng.poisson(mean).astype(float),
+        "binary_log_loss": lambda: (rng.uniform(size=mean.shape) < mean).astype(float),
+        "log_loss": lambda: np.eye(3)[(rng.uniform(size=(1, 20_000, 1)) > mean.cumsum(-1)).sum(-1)],
+    }[network.loss_name]()
+    params = BayesianHead(init_precision=1.0).init_params(network, rng, np.float64)
+    (found,) = heads(network, params, TaskBatch(X, y, np.ones((1, 20_000))))
+    fitted = plain_mean(network.loss_name, with_ones(X) @ found)
+    np.testing.assert_allclose(fitted, mean, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("case", ["squared_error", "two_outputs", "poisson"])
+@pytest.mark.parametrize("hidden", [(), (4,)])
+def test_calibrated_noise_is_a_loop_over_tasks_and_rows(case, hidden):
+    network, params, support, query = draw(case, hidden=hidden)
+    calibrated = BayesianHead().calibrate(network, params, support, query)
+    noise = np.zeros(network.n_outputs)
+    for task, rows in zip(tasks_of(support), tasks_of(query), strict=True):
+        (W,) = heads(network, params, task)
+        total = np.zeros(network.n_outputs)
+        for x, y, weight in zip(rows.X[0], rows.y[0], rows.weight[0], strict=True):
+            f = features(network, params, x[None])[0]
+            spread = 1
+            if case != "poisson":
+                spread += f @ plain_posterior(network, params, task)[1] @ f
+            for output in range(network.n_outputs):
+                z, target = (f @ W)[None, [output]], y[None, [output]]
+                deviance = plain_loss(network.loss_name, z, target, np.ones(1))
+                total[output] += weight * deviance / spread
+        noise += total / rows.weight.sum() / 3
+    np.testing.assert_allclose(np.exp(calibrated["log_noise"]), noise, rtol=1e-10)
+    others = np.ones(params.layout.size, bool)
+    others[params.layout.slices["log_noise"]] = False
+    np.testing.assert_array_equal(calibrated.vector[others], params.vector[others])
+
+
+def test_calibration_finds_the_noise_that_made_the_data():
+    rng = np.random.RandomState(0)
+    network = make_network("squared_error", (), n_features=2)
+    params = alike(network)
+    X = rng.standard_normal((2000, 12, 2))
+    slopes = rng.standard_normal((2000, 3, 1)) * np.sqrt(0.2 / ALPHA)
+    y = with_ones(X) @ slopes + np.sqrt(0.2) * rng.standard_normal((2000, 12, 1))
+    parts = [TaskBatch(X[:, rows], y[:, rows], np.ones((2000, 12))[:, rows])
+             for rows in (slice(4), slice(4, None))]
+    noise = np.exp(BayesianHead().calibrate(network, params, *parts)["log_noise"])
+    np.testing.assert_allclose(noise, 0.2, rtol=0.03)
+
+
+@pytest.mark.parametrize("case", ["binary", "softmax"])
+def test_classes_have_no_noise_to_calibrate(case):
+    network, params, support, query = draw(case)
+    assert BayesianHead().calibrate(network, params, support, query) is params
+    assert "log_noise" not in params.layout.shapes
+
+
+def test_a_perfect_fit_calibrates_to_a_finite_noise():
+    network, params, support, _ = draw("squared_error")
+    W0 = prior_mean(network, params)
+    support = support._replace(y=with_ones(support.X) @ W0)
+    calibrated = BayesianHead().calibrate(network, params, support, support)
+    assert np.isfinite(calibrated["log_noise"]).all()
+
+
+def test_initial_precision_and_noise():
+    network = make_network("two_outputs")
+    params = BayesianHead(init_precision=7.0, init_noise=0.3).init_params(
+        network, np.random.RandomState(0), np.float64
+    )
+    np.testing.assert_allclose(precisions(params), np.full(4, 7.0))
+    np.testing.assert_allclose(np.exp(params["log_noise"]), [0.3, 0.3])
+
+
+@pytest.mark.parametrize("case", ["binary", "softmax"])
+def test_classes_of_their_own_start_from_a_prior_mean_of_zero(case):
+    network = make_network(case, exchangeable=True)
+    params = BayesianHead().init_params(network, np.random.RandomState(0), np.float64)
+    assert not prior_mean(network, params).any()
+
+
+@every_case
+def test_loss_is_that_of_the_adapted_network_on_the_query(case):
+    network, params, support, query = draw(case, hidden=(4,))
+    loss, _ = BayesianHead().meta_gradient(network, params, support, query)
+    losses = []
+    for W, i, rows in zip(heads(network, params, support), range(3), tasks_of(query), strict=True):
+        z = features(network, params, rows.X[0]) @ W
+        losses.append(plain_loss(network.loss_name, z, rows.y[0], rows.weight[0]))
+    np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-12)
+
+
+@every_case
+def test_meta_gradient_through_conjugate_gradients(case):
+    """A support of so many rows that Newton leaves the kernel side."""
+    rng = np.random.RandomState(0)
+    network = make_network(case, (), n_features=1)
+    support, query = (ragged_batch(rng, network, sizes) for sizes in ([30, 25], [3, 4]))
+    params = make_params(BayesianHead(), network)
+
+    def loss(vector):
+        moved = Params(vector, params.layout)
+        return BayesianHead().meta_gradient(network, moved, support, query)[0]
+
+    _, gradient = BayesianHead().meta_gradient(network, params, support, query)
+    numeric = central_difference(loss, params.vector)
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-8)

@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklearn_meta.tasks import TaskArrays, TaskBatch
+from sklearn_meta.tasks._batch import pad, ragged_rows
+
+few_examples = settings(deadline=None, derandomize=True, max_examples=50, database=None)
+sizes_and_tasks = st.lists(st.integers(0, 6), min_size=1, max_size=6).flatmap(
+    lambda sizes: st.tuples(
+        st.just(sizes), st.lists(st.integers(0, len(sizes) - 1), min_size=1, max_size=8)
+    )
+)
+
+
+def make_arrays(sizes, dtype=np.float64, n_classes=None, n_outputs=2):
+    n = sum(sizes)
+    labels = np.arange(n) % 2
+    return TaskArrays(
+        X=np.random.RandomState(0).standard_normal((n, 3)).astype(dtype),
+        y=np.eye(max(n_outputs, 2), dtype=dtype)[labels][:, :n_outputs],
+        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(int),
+        labels=labels,
+        n_classes=None if n_classes is None else np.array(n_classes),
+        is_support=np.arange(n) % 3 == 0,
+    )
+
+
+def rows_of(arrays, task):
+    return slice(arrays.offsets[task], arrays.offsets[task + 1])
+
+
+@few_examples
+@given(sizes_and_tasks)
+def test_ragged_rows_is_a_loop_over_tasks(drawn):
+    sizes, tasks = drawn
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+    rows, found = ragged_rows(offsets, np.array(tasks))
+    assert rows.tolist() == [row for t in tasks for row in range(offsets[t], offsets[t + 1])]
+    assert found.tolist() == [sizes[t] for t in tasks]
+
+
+@few_examples
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=6))
+def test_pad_is_a_loop_over_tasks(sizes):
+    rows = np.arange(100, 100 + sum(sizes))
+    index, weight = pad(rows, sizes, np.float32)
+    assert index.shape == weight.shape == (len(sizes), max(sizes))
+    assert weight.dtype == np.float32
+    start = 0
+    for i, size in enumerate(sizes):
+        np.testing.assert_array_equal(index[i, :size], rows[start : start + size])
+        np.testing.assert_array_equal(weight[i], np.arange(max(sizes)) < size)
+        start += size
+
+
+@few_examples
+@given(sizes_and_tasks)
+def test_take_and_full_batch_are_loops_over_tasks(drawn):
+    sizes, tasks = drawn
+    arrays = make_arrays(sizes, n_classes=np.arange(len(sizes)) + 1, n_outputs=3)
+    taken, batch = arrays.take(np.array(tasks)), arrays.full_batch(np.array(tasks))
+    assert len(taken) == len(tasks)
+    assert taken.n_classes.tolist() == [task + 1 for task in tasks]
+    for i, task in enumerate(tasks):
+        rows, filled = rows_of(arrays, task), batch.weight[i] > 0
+        for name in ("X", "y", "labels", "is_support"):
+            expected = getattr(arrays, name)[rows]
+            np.testing.assert_array_equal(getattr(taken, name)[rows_of(taken, i)], expected)
+        np.testing.assert_array_equal(batch.X[i, filled], arrays.X[rows])
+        np.testing.assert_array_equal(batch.y[i, filled], arrays.y[rows])
+        assert filled.sum() == sizes[task]
+
+
+@few_examples
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=6), st.integers(0, 1000))
+def test_select_keeps_the_tasks_and_drops_rows(sizes, seed):
+    arrays = make_arrays(sizes)
+    mask = np.random.RandomState(seed).randint(2, size=sum(sizes)).astype(bool)
+    selected = arrays.select(mask)
+    assert len(selected) == len(sizes)
+    for task in range(len(sizes)):
+        rows = rows_of(arrays, task)
+        for name in ("X", "y", "labels"):
+            np.testing.assert_array_equal(
+                getattr(selected, name)[rows_of(selected, task)],
+                getattr(arrays, name)[rows][mask[rows]],
+            )
+
+
+def test_stack_puts_one_behind_the_other():
+    first, second = make_arrays([2, 0, 3], n_classes=[2, 1, 2]), make_arrays([1, 4], n_classes=[1, 2])
+    both = first.stack(second)
+    np.testing.assert_array_equal(both.sizes, [2, 0, 3, 1, 4])
+    np.testing.assert_array_equal(both.n_classes, [2, 1, 2, 1, 2])
+    for i in range(5):
+        part, task = (first, i) if i < 3 else (second, i - 3)
+        for name in ("X", "y", "labels"):
+            np.testing.assert_array_equal(
+                getattr(both, name)[rows_of(both, i)], getattr(part, name)[rows_of(part, task)]
+            )
+
+
+@few_examples
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(1, 80))
+def test_chunks_are_whole_tasks_of_bounded_size(sizes, max_cells):
+    arrays = make_arrays(sizes)
+    seen = []
+    for tasks, batch in arrays.chunks(max_cells):
+        cells = batch.X.shape[0] * batch.X.shape[1] * (batch.X.shape[2] + 1)
+        assert cells <= max_cells or len(tasks) == 1
+        for i, task in enumerate(tasks):
+            filled = batch.weight[i] > 0
+            np.testing.assert_array_equal(batch.X[i, filled], arrays.X[rows_of(arrays, task)])
+        seen += tasks.tolist()
+    assert sorted(seen) == list(range(len(sizes)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logit_mask_closes_the_classes_that_a_task_does_not_have(dtype):
+    arrays = make_arrays([2, 2, 2], dtype, n_classes=[2, 4, 3], n_outputs=4)
+    mask = arrays.logit_mask(np.array([2, 0, 1]))
+    assert mask.shape == (3, 1, 4)
+    assert mask.dtype == dtype
+    open_ = [[1, 1, 1, 0], [1, 1, 0, 0], [1, 1, 1, 1]]
+    np.testing.assert_array_equal(mask[:, 0] == 0, np.array(open_, bool))
+    z = dtype(1e4) * np.ones((3, 1, 4), dtype) + mask
+    assert np.isfinite(z).all()
+    assert not np.exp(z - z.max(axis=-1, keepdims=True))[mask < 0].any()
+    np.testing.assert_array_equal(arrays.full_batch(np.array([0])).logit_mask, mask[[1]])
+
+
+def test_no_logit_mask_where_nothing_is_to_be_closed():
+    assert make_arrays([2, 2], n_classes=None).logit_mask(np.array([0, 1])) is None
+    assert make_arrays([2, 2], n_classes=[2, 2]).logit_mask(np.array([0, 1])) is None
+    assert make_arrays([2, 2], n_classes=[2, 2], n_outputs=1).logit_mask(np.array([0])) is None
+    assert make_arrays([2, 2], n_classes=[2, 3], n_outputs=3).logit_mask(np.array([1])) is None
+
+
+def test_share_sums_to_one_where_there_are_rows():
+    weight = np.array([[1.0, 3.0, 0.0], [0.0, 0.0, 0.0], [2.0, 2.0, 4.0]])
+    batch = TaskBatch(np.zeros((3, 3, 1)), np.zeros((3, 3, 1)), weight)
+    np.testing.assert_array_equal(batch.share, [[0.25, 0.75, 0], [0, 0, 0], [0.25, 0.25, 0.5]])
+
+
+def test_join_puts_rows_side_by_side():
+    arrays = make_arrays([2, 3, 1, 4], n_classes=[1, 2, 3, 3], n_outputs=3)
+    first, second = arrays.full_batch(np.array([0, 1])), arrays.full_batch(np.array([2, 3]))
+    joined = first.join(second)
+    for i, tasks in enumerate([(0, 2), (1, 3)]):
+        filled = joined.weight[i] > 0
+        for name in ("X", "y"):
+            expected = [getattr(arrays, name)[rows_of(arrays, task)] for task in tasks]
+            np.testing.assert_array_equal(getattr(joined, name)[i, filled], np.vstack(expected))
+    assert joined.logit_mask is first.logit_mask

@@ -1,0 +1,26 @@
+"""scikit-learn's own checks of an estimator, all of them."""
+
+import pytest
+import sklearn
+from sklearn.base import is_classifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.fixes import parse_version
+
+from sklearn_meta import MetaLearner
+
+N_CHECKS = {"regressor": 52, "classifier": 55}  # of scikit-learn 1.9
+
+
+@pytest.mark.filterwarnings("default")  # scikit-learn's checks warn on their own account
+@pytest.mark.parametrize("estimator", [MLPRegressor(), MLPClassifier()], ids=type)
+def test_every_check_passes(estimator, algorithm):
+    meta = MetaLearner(estimator, algorithm)
+    results = check_estimator(meta, on_fail=None, on_skip=None)
+    others = {r["check_name"]: r["exception"] for r in results if r["status"] != "passed"}
+    assert others == {}
+    n_checks = N_CHECKS["classifier" if is_classifier(estimator) else "regressor"]
+    if parse_version(sklearn.__version__).release[:2] == (1, 9):
+        assert len(results) == n_checks
+    else:
+        assert len(results) > 0.8 * n_checks
