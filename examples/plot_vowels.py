@@ -95,11 +95,11 @@ for name, means, errors in zip(names, mean, error, strict=True):
     ax.errorbar(SHOWN, means, errors, marker="o", capsize=3, label=name)
 ax.set(
     xticks=SHOWN,
-    ylim=(0, 1),
+    ylim=(0.7, 1),
     xlabel="vowels shown of an unseen speaker",
     ylabel="accuracy on all ten, said again",
     title="Vowels: learning a new speaker",
 )
-ax.legend(loc="lower right")
+ax.legend(loc="upper left")
 figure.savefig("vowels.png", dpi=120)
 print("\nThe curve is in vowels.png")

@@ -44,12 +44,10 @@ class Encoder:
             steps = clone(steps).fit(collection.X, collection.y)
         encoder = cls(estimator, steps, None, None, None, None)
         X = encoder.transform(collection)
-        if not is_classifier(mlp):
-            targets = RegressionTargets(collection.y, mlp.loss, normalize_y)
-        elif classes is None:
-            targets = ClassTargets.of(collection, shared_labels)
+        if is_classifier(mlp):
+            targets = ClassTargets.of(collection, shared_labels, classes)
         else:
-            targets = ClassTargets(np.unique(classes), len(np.unique(classes)))
+            targets = RegressionTargets(collection.y, mlp.loss, normalize_y)
         return replace(
             encoder,
             targets=targets,
@@ -57,6 +55,12 @@ class Encoder:
             dtype=X.dtype,
             feature_names=_string_columns(encoder._apply_steps(collection.X[:1])),
         )
+
+    def renew(self, estimator):
+        """For the estimator as it is now: its network, with everything fitted as it was."""
+        mlp, _ = split_estimator(estimator)
+        network = _network(mlp, self.network.layer_units[0], self.targets)
+        return replace(self, estimator=estimator, network=network)
 
     @property
     def is_classifier(self):

@@ -2,18 +2,13 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.validation import check_is_fitted
 
 from . import _validation as check
-from ._adapted import AdaptedTasks
 from ._encoding import Encoder, split_estimator
 from ._export import export
-from ._few_shot_learner import FewShotLearner
 from ._prediction import PredictionMixin
 from ._training import Gate, TrainingState, train
-from .network import Params
 from .tasks import CollectionStream, DistributionStream, EpisodeSampler
 
 HELD_OUT_EPISODES = 100  # at least, however few the held-out tasks
@@ -107,7 +102,7 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         Tasks that were given.
     n_features_in_ : int
         Columns of X, the task id among them where `task_feature` names one.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Where X has names.
 
     See Also
@@ -212,30 +207,21 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         with check.unchanged_on_error(self):
             check.check_parameters(self)
             random_state = check_random_state(self.random_state)
+            warm = self.warm_start and hasattr(self, "_params")
             if check.is_distribution(X):
-                tasks = check.sample_tasks(self, X, HELD_OUT_SAMPLE, random_state, reset=True)
+                tasks = check.sample_tasks(self, X, HELD_OUT_SAMPLE, random_state, reset=not warm)
             else:
-                tasks = check.check_collection(self, X, y, groups, reset=True)
-            warm = self.warm_start and hasattr(self, "_encoder")
-            encoder = self._encoder if warm else self._fit_encoder(tasks)
-            algorithm = clone(check.resolve_algorithm(self.algorithm))
-            check.check_training_tasks(tasks, encoder, self.n_shots)
-            arrays, classes = encoder.encode(tasks)
-            options = {"n_shots": self.n_shots, "n_query": self.n_query, "support": self.support}
-            sampler = EpisodeSampler(arrays, **options)
-            if check.is_distribution(X):
-                stream = self._distribution_stream(X, encoder, options)
-                judges = np.arange(len(arrays))
-            else:
-                training, judges = self._split_tasks(len(arrays), random_state)
-                stream = CollectionStream(sampler, training, self.meta_batch_size)
-            params = algorithm.init_params(encoder.network, random_state, encoder.dtype)
+                tasks = check.check_collection(self, X, y, groups, reset=not warm)
+            self._encoder = (
+                self._encoder.renew(self.estimator) if warm else self._fit_encoder(tasks)
+            )
+            arrays, classes = self._encode_training(tasks)
+            stream, episode = self._stream(X, arrays, random_state)
+            params = self._init_params(random_state)
             if warm:
-                params = Params(self._state.params.vector, params.layout)
-            self._encoder, self.algorithm_ = encoder, algorithm
-            self._train(params, stream, sampler.draw(judges, random_state), random_state)
-            self.n_tasks_ = len(tasks)
-            self._known = self._current = None
+                params = check.warm_params(params, self._params)
+            self._train(params, stream, episode, random_state)
+            self._forget(len(tasks))
             if not check.is_distribution(X):
                 self._learn(tasks.task_ids, arrays, classes)
         return self
@@ -261,74 +247,20 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
             check.check_parameters(self)
             first = not hasattr(self, "_encoder")
             tasks = check.check_collection(self, X, y, groups, reset=first)
-            encoder = self._fit_encoder(tasks, classes) if first else self._encoder
-            check.check_training_tasks(tasks, encoder, self.n_shots)
-            arrays, own_classes = encoder.encode(tasks)
             if first:
-                self._encoder = encoder
-                self.algorithm_ = clone(check.resolve_algorithm(self.algorithm))
+                self._encoder = self._fit_encoder(tasks, classes)
                 random_state = check_random_state(self.random_state)
-                params = self.algorithm_.init_params(encoder.network, random_state, encoder.dtype)
-                self._state = self._start(params, random_state)
+                self._state = self._start(self._init_params(random_state), random_state)
+            arrays, own_classes = self._encode_training(tasks)
             state = self._state = self._state.copy()
+            state.optimizer.learning_rate = self.meta_lr
             sampler = EpisodeSampler(arrays, self.n_shots, self.n_query, self.support)
             episode = sampler.draw(np.arange(len(arrays)), state.random_state)
-            state.step(self.algorithm_, encoder.network, *episode)
+            state.step(self.algorithm_, self._encoder.network, *episode)
             self._keep(state.averaged, episode)
-            self.n_tasks_ = len(tasks)
-            self._known = self._current = None
+            self._forget(len(tasks))
             self._learn(tasks.task_ids, arrays, own_classes)
         return self
-
-    def fit_adapt(self, X, y=None, groups=None):
-        """Learn a new task from its support rows, or with task ids many at once.
-
-        What is meta-learned stays as it is. Rows that name no task are the task that
-        `predict` without groups then serves; tasks with an id join those already known.
-
-        Parameters
-        ----------
-        X, y, groups
-            As in `fit`, but no distribution. Of a TaskCollection with `is_support`, the
-            support rows.
-
-        Returns
-        -------
-        self : MetaLearner
-        """
-        check_is_fitted(self)
-        with check.unchanged_on_error(self):
-            tasks = check.check_collection(self, X, y, groups, reset=False)
-            arrays, classes = self._encoder.encode(check.support_rows(tasks))
-            self._learn(tasks.task_ids, arrays, classes)
-        return self
-
-    def adapt(self, X, y):
-        """Learn a new task without changing self.
-
-        Parameters
-        ----------
-        X : {array-like, dataframe} of shape (n_rows, n_features)
-            Support rows of one task.
-        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-
-        Returns
-        -------
-        MLPRegressor, MLPClassifier or Pipeline
-            A fitted clone of `estimator` for this task. It takes rows without the column
-            that `task_feature` names.
-        """
-        check_is_fitted(self)
-        tasks = check.one_task(check.check_collection(self, X, y, reset=False))
-        arrays, classes = self._encoder.encode(tasks)
-        learned = self._adapted(tasks.task_ids, arrays, classes)
-        return export(self._encoder, learned.weights.task(0), classes and classes[0])
-
-    @property
-    def learner_(self):
-        """The learned learning algorithm, as an unfitted estimator: its fit is adaptation."""
-        check_is_fitted(self)
-        return FewShotLearner(FrozenEstimator(self))
 
     def _fit_encoder(self, tasks, classes=None):
         shared = tasks.shared_labels if self.shared_labels == "auto" else self.shared_labels
@@ -340,12 +272,30 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
             classes=classes,
         )
 
-    def _distribution_stream(self, distribution, encoder, options):
-        def sample(n_tasks, random_state):
-            tasks = check.sample_tasks(self, distribution, n_tasks, random_state, reset=False)
-            return encoder.encode(tasks)[0]
+    def _encode_training(self, tasks):
+        check.check_training_tasks(tasks, self._encoder, self.n_shots)
+        return self._encoder.encode(tasks)
 
-        return DistributionStream(sample, options, self.meta_batch_size)
+    def _init_params(self, random_state):
+        self.algorithm_ = clone(check.resolve_algorithm(self.algorithm))
+        encoder = self._encoder
+        return self.algorithm_.init_params(encoder.network, random_state, encoder.dtype)
+
+    def _stream(self, X, arrays, random_state):
+        """Episodes to train on, and the one of the tasks that judge."""
+        options = {"n_shots": self.n_shots, "n_query": self.n_query, "support": self.support}
+        sampler = EpisodeSampler(arrays, **options)
+        if not check.is_distribution(X):
+            training, judges = self._split_tasks(len(arrays), random_state)
+            stream = CollectionStream(sampler, training, self.meta_batch_size)
+            return stream, sampler.draw(judges, random_state)
+
+        def sample(n_tasks, random_state):
+            tasks = check.sample_tasks(self, X, n_tasks, random_state, reset=False)
+            return self._encode_training(tasks)[0]
+
+        stream = DistributionStream(sample, options, self.meta_batch_size)
+        return stream, sampler.draw(np.arange(len(arrays)), random_state)
 
     def _split_tasks(self, n_tasks, random_state):
         """Tasks to train on, and those whose episodes judge, repeated until they suffice.
@@ -390,18 +340,10 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         own = None if self._encoder.shared_labels else np.arange(self._encoder.targets.n_classes)
         self.estimator_ = export(self._encoder, layers, own)
 
-    def _adapted(self, ids, arrays, classes):
-        return AdaptedTasks.learn(
-            self.algorithm_, self._encoder.network, self._params, ids, arrays, classes, self.n_jobs
-        )
-
-    def _learn(self, ids, arrays, classes):
-        """Adapt tasks and serve them from now on."""
-        learned = self._adapted(ids, arrays, classes)
-        if len(ids) == 1 and ids[0] is None:
-            self._current = learned
-        else:
-            self._known = learned if self._known is None else self._known.merge(learned)
+    def _forget(self, n_tasks):
+        """The parameters have moved on: what was adapted with the old ones is no more."""
+        self.n_tasks_ = n_tasks
+        self._known = self._current = None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

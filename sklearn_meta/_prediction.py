@@ -1,14 +1,17 @@
-"""What a fitted MetaLearner predicts, and how well: one half of its face."""
+"""What a fitted MetaLearner does: adapt to new tasks, predict, score."""
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from . import _validation as check
-from ._adapted import prior_outputs
+from ._adapted import AdaptedTasks, prior_outputs
 from ._compat import one_blas_thread
+from ._export import export
+from ._few_shot_learner import FewShotLearner
 from .tasks import EpisodeSampler, TaskBatch
 
 
@@ -19,7 +22,7 @@ def _classifies(meta):
 
 
 class PredictionMixin:
-    """predict, predict_proba, predict_log_proba and score of a MetaLearner."""
+    """The half of a MetaLearner's face that is used once it is fitted."""
 
     __metadata_request__fit = {"groups": True}
     __metadata_request__partial_fit = {"groups": True}
@@ -45,7 +48,60 @@ class PredictionMixin:
             raise AttributeError(f"{type(self).__name__} has no classes_")
         if self._encoder.shared_labels:
             return self._encoder.targets.classes
-        return self._own_classes(self._current or self._known)
+        tasks = self._current or self._known
+        if tasks is None:
+            raise AttributeError("each task has classes of its own, and none was adapted yet")
+        return self._own_classes(tasks)
+
+    def fit_adapt(self, X, y=None, groups=None):
+        """Learn a new task from its support rows, or with task ids many at once.
+
+        What is meta-learned stays as it is. Rows that name no task are the task that
+        `predict` without groups then serves; tasks with an id join those already known.
+
+        Parameters
+        ----------
+        X, y, groups
+            As in `fit`, but no distribution. Of a TaskCollection with `is_support`, the
+            support rows.
+
+        Returns
+        -------
+        self : MetaLearner
+        """
+        check_is_fitted(self)
+        with check.unchanged_on_error(self):
+            tasks = check.check_collection(self, X, y, groups, reset=False)
+            arrays, classes = self._encoder.encode(check.support_rows(tasks))
+            self._learn(tasks.task_ids, arrays, classes)
+        return self
+
+    def adapt(self, X, y):
+        """Learn a new task without changing self.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_rows, n_features)
+            Support rows of one task.
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+
+        Returns
+        -------
+        MLPRegressor, MLPClassifier or Pipeline
+            A fitted clone of `estimator` for this task. It takes rows without the column
+            that `task_feature` names.
+        """
+        check_is_fitted(self)
+        tasks = check.one_task(check.check_collection(self, X, y, reset=False))
+        arrays, classes = self._encoder.encode(tasks)
+        learned = self._adapted(tasks.task_ids, arrays, classes)
+        return export(self._encoder, learned.weights.task(0), classes and classes[0])
+
+    @property
+    def learner_(self):
+        """The learned learning algorithm, as an unfitted estimator: its fit is adaptation."""
+        check_is_fitted(self)
+        return FewShotLearner(FrozenEstimator(self))
 
     def predict(self, X, groups=None, return_std=False):
         """Predict rows of adapted tasks.
@@ -162,6 +218,19 @@ class PredictionMixin:
             raise ValueError("R2 needs a task with 2 or more query rows; found none")
         return float(np.mean(scores))
 
+    def _adapted(self, ids, arrays, classes):
+        return AdaptedTasks.learn(
+            self.algorithm_, self._encoder.network, self._params, ids, arrays, classes, self.n_jobs
+        )
+
+    def _learn(self, ids, arrays, classes):
+        """Adapt tasks and serve them from now on."""
+        learned = self._adapted(ids, arrays, classes)
+        if len(ids) == 1 and ids[0] is None:
+            self._current = learned
+        else:
+            self._known = learned if self._known is None else self._known.merge(learned)
+
     def _outputs(self, X, groups):
         """Network outputs of rows, their tasks' places, those tasks, and the rows encoded."""
         check_is_fitted(self)
@@ -237,8 +306,9 @@ class PredictionMixin:
     def _predict_queries(self, tasks):
         """Split, adapt and predict: a mask of query rows, and predictions of all rows."""
         arrays, classes = self._encoder.encode(tasks)
-        shots = {"auto": "half"}.get(self.n_shots, self.n_shots)
-        shots = max(shots) if isinstance(shots, tuple) else shots
+        shots = "half" if self.n_shots == "auto" else np.max(self.n_shots)
+        if arrays.is_support is not None:
+            shots = tasks.n_rows  # every marked row
         sampler = EpisodeSampler(arrays, shots, None, self.support)
         everything = np.arange(len(arrays))
         _, place, is_support, is_query = sampler.split(everything, np.random.RandomState(0))

@@ -60,11 +60,13 @@ class ClassTargets:
         self.n_outputs = 1 if n_classes == 2 else n_classes
 
     @classmethod
-    def of(cls, collection, shared):
-        """From the labels of the training tasks."""
+    def of(cls, collection, shared, classes=None):
+        """From the labels of the training tasks, or the classes they share."""
         if not shared:
-            return cls(None, max(len(c) for c in task_classes(collection)))
-        classes = np.unique(collection.y)
+            if classes is not None:
+                raise ValueError("classes must be None where each task has classes of its own")
+            return cls(None, max(len(own) for own in task_classes(collection)))
+        classes = np.unique(collection.y if classes is None else classes)
         if len(classes) < 2:
             raise ValueError(f"y has one class, {classes[0]!r}; expected at least 2 classes")
         return cls(classes, len(classes))

@@ -147,42 +147,46 @@ def check_collection(meta, X, y=None, groups=None, *, reset):
 
     Rows that name no task are one task with the id None.
     """
-    if is_collection(X, y):
-        for name, value in (("y", y), ("groups", groups)):
-            if value is not None:
-                raise ValueError(f"{name} must be None where X is a task collection, got {name}")
-        collection = X if isinstance(X, TaskCollection) else TaskCollection.from_tasks(X)
-        if len(collection) == 0 or collection.n_rows == 0:
-            raise ValueError(f"X must hold at least one task with rows, got {collection!r}")
-        rows = _check_rows(meta, collection.X, reset)
-        y = _check_y(meta, collection.y)
-        parts = rows, y, collection.offsets, collection.task_ids
-        options = {
-            "is_support": collection.is_support,
-            "shared_labels": collection.shared_labels,
-        }
-        collection = TaskCollection(*parts, **options)
-    else:
-        if y is None:
-            raise ValueError(
-                f"This {type(meta).__name__} estimator requires y to be passed, but the target y "
-                "is None; X without y must be a TaskCollection, a list of (X, y) or a distribution"
-            )
-        rows, groups = split_rows(meta, X, groups, reset=reset)
-        y = _check_y(meta, y)
-        if num_samples(rows) != len(y):
-            raise ValueError(f"y has {len(y)} entries, expected {num_samples(rows)} as X has rows")
-        if groups is None:
-            one = np.array([0, len(y)]), np.array([None])
-            collection = TaskCollection(rows, y, *one)
-        else:
-            collection = TaskCollection.from_arrays(rows, y, groups)
+    from_input = _check_tasks if is_collection(X, y) else _check_flat_rows
+    collection = from_input(meta, X, y, groups, reset)
     if not is_classifier(meta):
         check_finite("y", collection.y, collection)
     empty = np.flatnonzero(collection.sizes == 0)
     if len(empty):
         raise ValueError(f"task {collection.task_ids[empty[0]]!r} has 0 rows, expected 1 or more")
     return collection
+
+
+def _check_tasks(meta, X, y, groups, reset):
+    for name, value in (("y", y), ("groups", groups)):
+        if value is not None:
+            raise ValueError(f"{name} must be None where X is a task collection, got {name}")
+    collection = X if isinstance(X, TaskCollection) else TaskCollection.from_tasks(X)
+    if len(collection) == 0 or collection.n_rows == 0:
+        raise ValueError(f"X must hold at least one task with rows, got {collection!r}")
+    return TaskCollection(
+        _check_rows(meta, collection.X, reset),
+        _check_y(meta, collection.y),
+        collection.offsets,
+        collection.task_ids,
+        is_support=collection.is_support,
+        shared_labels=collection.shared_labels,
+    )
+
+
+def _check_flat_rows(meta, X, y, groups, reset):
+    if y is None:
+        raise ValueError(
+            f"This {type(meta).__name__} estimator requires y to be passed, but the target y is "
+            "None; X without y must be a TaskCollection, a list of (X, y) or a distribution"
+        )
+    rows, groups = split_rows(meta, X, groups, reset=reset)
+    y = _check_y(meta, y)
+    if num_samples(rows) != len(y):
+        raise ValueError(f"y has {len(y)} entries, expected {num_samples(rows)} as X has rows")
+    if groups is None:
+        return TaskCollection(rows, y, np.array([0, len(y)]), np.array([None]))
+    return TaskCollection.from_arrays(rows, y, groups)
 
 
 def split_rows(meta, X, groups=None, *, reset):
@@ -294,6 +298,16 @@ def _check_own_classes(collection, n_shots):
                 f"{_name(name)} has {size} rows of {len(classes)} class(es); with classes of its "
                 "own it needs at least 2, and 2 rows of one of them"
             )
+
+
+def warm_params(fresh, kept):
+    """The parameters that a warm start goes on from, if they still fit."""
+    if fresh.layout.shapes != kept.layout.shapes:
+        raise ValueError(
+            "warm_start=True goes on from the last fit's parameters, but the network or the "
+            f"algorithm has changed: expected {fresh.layout.shapes}, found {kept.layout.shapes}"
+        )
+    return kept
 
 
 def one_task(collection):

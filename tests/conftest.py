@@ -7,6 +7,7 @@ os.environ["SCIPY_ARRAY_API"] = "1"  # read when scipy is imported; check_estima
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -48,7 +49,7 @@ def make_problem(kind):
     rng = np.random.RandomState(0)
     groups = np.repeat(np.arange(N_TASKS + 1), rng.randint(8, 15, N_TASKS + 1))
     X = rng.normal(size=(len(groups), 3))
-    slopes = rng.normal(size=(N_TASKS + 1, 3, 3))
+    slopes = np.eye(3) + rng.normal(size=(N_TASKS + 1, 3, 3))
     z = np.einsum("nd,ndk->nk", X, slopes[groups]) + 0.1 * rng.normal(size=(len(X), 3))
     y = {
         "regression": lambda: 10 + 3 * z[:, 0],
@@ -84,6 +85,12 @@ def problem(request):
     return make_problem(request.param)
 
 
+@pytest.fixture(params=[kind for kind in ESTIMATORS if kind != "own labels"])
+def shared_problem(request):
+    """A problem in which a label, if there are any, means the same in every task."""
+    return make_problem(request.param)
+
+
 @pytest.fixture(params=sorted(ALGORITHMS))
 def algorithm(request):
     return request.param
@@ -107,6 +114,5 @@ def own_labels():
 @pytest.fixture
 def task_frame(regression):
     """The regression rows as a dataframe with the task ids and targets as columns."""
-    pd = pytest.importorskip("pandas")
     X, y, groups = regression.rows
     return pd.DataFrame(X, columns=["a", "b", "c"]).assign(store=groups, y=y)

@@ -85,9 +85,7 @@ def sklearn_mlp(network, layers, **options):
     if "log_loss" in network.loss_name:
         classes = np.arange(max(k, 2))
         mlp = MLPClassifier(**options)
-        mlp.partial_fit(
-            np.zeros((len(classes), network.layer_units[0])), classes, classes=classes
-        )
+        mlp.partial_fit(np.zeros((len(classes), network.layer_units[0])), classes, classes=classes)
     else:
         mlp = MLPRegressor(loss=network.loss_name, **options)
         mlp.partial_fit(np.zeros((1, network.layer_units[0])), np.ones((1, k) if k > 1 else 1))

@@ -33,7 +33,9 @@ def make_algorithm(name):
     return algorithm.set_params(inner_lr=0.1) if hasattr(algorithm, "inner_lr") else algorithm
 
 
-def draw(name, case, n_classes=None, activation="tanh", hidden=(4, 3), sizes=((6, 3, 5), (4, 7, 2))):
+def draw(
+    name, case, n_classes=None, activation="tanh", hidden=(4, 3), sizes=((6, 3, 5), (4, 7, 2))
+):
     """An algorithm, a network, parameters, and an episode of ragged weighted tasks."""
     network = make_network(case, hidden, activation, exchangeable=n_classes is not None)
     algorithm = make_algorithm(name)
@@ -163,7 +165,9 @@ def narrow(network, params, k):
 def test_order_of_tasks_does_not_matter(name, case, n_classes):
     algorithm, network, params, support, query = draw(name, case, n_classes)
     order = np.array([2, 0, 1])
-    moved = [type(batch)(*(p if p is None else p[order] for p in batch)) for batch in (support, query)]
+    moved = [
+        type(batch)(*(p if p is None else p[order] for p in batch)) for batch in (support, query)
+    ]
     loss, gradient = algorithm.meta_gradient(network, params, support, query)
     moved_loss, moved_gradient = algorithm.meta_gradient(network, params, *moved)
     np.testing.assert_allclose(moved_loss, loss, rtol=1e-12)
@@ -175,9 +179,7 @@ def test_order_of_tasks_does_not_matter(name, case, n_classes):
 def test_no_support_rows_leave_the_prior(name, case):
     algorithm, network, params, support, _ = draw(name, case)
     prior = algorithm.prior(network, params).task(0)
-    nothing = support._replace(
-        X=support.X[:, :0], y=support.y[:, :0], weight=support.weight[:, :0]
-    )
+    nothing = support._replace(X=support.X[:, :0], y=support.y[:, :0], weight=support.weight[:, :0])
     for empty in (nothing, support._replace(weight=0 * support.weight)):
         adapted = algorithm.adapt(network, params, empty)
         for number in range(3):

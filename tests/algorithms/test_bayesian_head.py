@@ -184,7 +184,10 @@ def test_poisson_is_scikit_learns_poisson_regressor():
     params = alike(network)
     for W, task in zip(heads(network, params, support), tasks_of(support), strict=True):
         poisson = PoissonRegressor(
-            alpha=ALPHA / task.weight.sum(), fit_intercept=False, solver="newton-cholesky", tol=1e-10
+            alpha=ALPHA / task.weight.sum(),
+            fit_intercept=False,
+            solver="newton-cholesky",
+            tol=1e-10,
         )
         poisson.fit(with_ones(task.X[0]), task.y[0, :, 0], task.weight[0])
         np.testing.assert_allclose(W[:, 0], poisson.coef_, atol=1e-8)
@@ -324,8 +327,10 @@ def test_calibration_finds_the_noise_that_made_the_data():
     X = rng.standard_normal((2000, 12, 2))
     slopes = rng.standard_normal((2000, 3, 1)) * np.sqrt(0.2 / ALPHA)
     y = with_ones(X) @ slopes + np.sqrt(0.2) * rng.standard_normal((2000, 12, 1))
-    parts = [TaskBatch(X[:, rows], y[:, rows], np.ones((2000, 12))[:, rows])
-             for rows in (slice(4), slice(4, None))]
+    parts = [
+        TaskBatch(X[:, rows], y[:, rows], np.ones((2000, 12))[:, rows])
+        for rows in (slice(4), slice(4, None))
+    ]
     noise = np.exp(BayesianHead().calibrate(network, params, *parts)["log_noise"])
     np.testing.assert_allclose(noise, 0.2, rtol=0.03)
 

@@ -23,8 +23,10 @@ def test_meta_gradient_is_scikit_learns_on_the_pooled_rows(case):
     batches = [ragged_batch(rng, network, [n] * 3) for n in (4, 5)]
     support, query = (batch._replace(weight=np.ones_like(batch.weight)) for batch in batches)
     loss, gradient = Joint().meta_gradient(network, params, support, query)
-    X, y = (np.concatenate([part[i].reshape(-1, part[i].shape[-1]) for part in (support, query)])
-            for i in (0, 1))
+    X, y = (
+        np.concatenate([part[i].reshape(-1, part[i].shape[-1]) for part in (support, query)])
+        for i in (0, 1)
+    )
     mlp, room = sklearn_mlp(network, network.layers(params.vector)), [None] * 3
     plain_loss, coefs, intercepts = mlp._backprop(
         X, y, None, [X, *room], room.copy(), room.copy(), room.copy()

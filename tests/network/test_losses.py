@@ -62,9 +62,7 @@ def test_delta_tangent_and_curvature_are_derivatives_of_delta_and_mean(name, n_o
         return (function(z + eps * direction) - function(z - eps * direction)) / (2 * eps)
 
     tangent = loss.delta_tangent(loss.mean(z), direction, batch)
-    np.testing.assert_allclose(
-        tangent, slope(lambda z: loss.delta(loss.mean(z), batch)), atol=1e-8
-    )
+    np.testing.assert_allclose(tangent, slope(lambda z: loss.delta(loss.mean(z), batch)), atol=1e-8)
     np.testing.assert_allclose(loss.curvature(loss.mean(z), direction), slope(loss.mean), atol=1e-8)
 
 

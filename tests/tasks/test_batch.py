@@ -90,7 +90,10 @@ def test_select_keeps_the_tasks_and_drops_rows(sizes, seed):
 
 
 def test_stack_puts_one_behind_the_other():
-    first, second = make_arrays([2, 0, 3], n_classes=[2, 1, 2]), make_arrays([1, 4], n_classes=[1, 2])
+    first, second = (
+        make_arrays([2, 0, 3], n_classes=[2, 1, 2]),
+        make_arrays([1, 4], n_classes=[1, 2]),
+    )
     both = first.stack(second)
     np.testing.assert_array_equal(both.sizes, [2, 0, 3, 1, 4])
     np.testing.assert_array_equal(both.n_classes, [2, 1, 2, 1, 2])

@@ -148,10 +148,11 @@ def test_other_keys_give_a_collection(kind, key, ids):
     assert type(chosen.X) is type(collection.X)
     assert not chosen.shared_labels
     assert chosen.task_ids.tolist() == ids
+    assert chosen.sizes.tolist() == [len(marks[name]) for name in ids]
     assert chosen.is_support.tolist() == [mark for name in ids for mark in marks[name]]
-    for name, (X, y) in zip(ids, chosen, strict=True):
-        np.testing.assert_array_equal(np.asarray(X), expected[name][0])
-        np.testing.assert_array_equal(y, expected[name][1])
+    rows = [expected[name][0] for name in ids]
+    np.testing.assert_array_equal(np.asarray(chosen.X), np.vstack([np.empty((0, 2)), *rows]))
+    np.testing.assert_array_equal(chosen.y, np.concatenate([[], *(expected[i][1] for i in ids)]))
 
 
 def numbered(n_tasks):
@@ -317,8 +318,3 @@ def test_from_tasks_names_the_task_of_other_columns(kind):
 def test_from_tasks_names_ids_of_the_wrong_length():
     with pytest.raises(ValueError, match="task_ids has 3 entries, expected 2"):
         TaskCollection.from_tasks([(X6, np.zeros(6))] * 2, task_ids=["a", "b", "c"])
-
-
-def test_from_tasks_refuses_one_id_for_two_tasks():
-    with pytest.raises(ValueError, match="'a'"):
-        TaskCollection.from_tasks([(X6, np.zeros(6))] * 2, task_ids=["a", "a"])

@@ -1,0 +1,287 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from sklearn_meta.tasks import EpisodeSampler, TaskArrays
+
+few_examples = settings(deadline=None, derandomize=True, max_examples=60, database=None)
+shots = st.one_of(
+    st.integers(0, 6),
+    st.tuples(st.integers(0, 3), st.integers(3, 6)),
+    st.sampled_from(["auto", "half"]),
+)
+n_queries = st.one_of(st.none(), st.integers(1, 4))
+orders = st.sampled_from(["random", "first"])
+seeds = st.integers(0, 2**31 - 1)
+
+
+def make_arrays(sizes, labels=None, n_classes=None, is_support=None, n_outputs=1):
+    """X is the row's own number."""
+    n = sum(sizes)
+    y = np.zeros((n, n_outputs))
+    if labels is not None:
+        y = np.eye(n_outputs)[labels] if n_outputs > 1 else labels[:, None].astype(float)
+    return TaskArrays(
+        X=np.arange(n)[:, None].astype(float),
+        y=y,
+        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(int),
+        labels=labels,
+        n_classes=n_classes,
+        is_support=is_support,
+    )
+
+
+@st.composite
+def regressions(draw):
+    return make_arrays(draw(st.lists(st.integers(1, 12), min_size=1, max_size=5)))
+
+
+@st.composite
+def classifications(draw, own=False):
+    """Tasks of 2 to 4 classes in any proportion; codes 0, 1, ... within a task, if its own."""
+    sizes = draw(st.lists(st.integers(4, 16), min_size=1, max_size=5))
+    rng = np.random.RandomState(draw(seeds))
+    n_outputs = draw(st.sampled_from([1, 4]))
+    most = max(2, n_outputs)
+    n_classes = rng.randint(2, most + 1, size=len(sizes))
+    labels = [
+        np.append(np.arange(k), rng.randint(k, size=size - k))
+        for size, k in zip(sizes, n_classes, strict=True)
+    ]
+    labels = np.concatenate([rng.permutation(part) for part in labels])
+    return make_arrays(sizes, labels, n_classes if own else None, n_outputs=n_outputs)
+
+
+def rows_of(batch, place):
+    """Row numbers of one task of a batch."""
+    return batch.X[place, batch.weight[place] > 0, 0].astype(int)
+
+
+def draw_rows(sampler, tasks, seed):
+    """For each task: its rows, those of the support, those of the query."""
+    support, query = sampler.draw(np.array(tasks), np.random.RandomState(seed))
+    offsets = sampler.arrays.offsets
+    for place, task in enumerate(tasks):
+        rows = np.arange(offsets[task], offsets[task + 1])
+        yield rows, rows_of(support, place), rows_of(query, place)
+
+
+def drawn_tasks(arrays, seed):
+    """Any of the tasks in any order, some twice."""
+    return np.random.RandomState(seed).randint(len(arrays), size=len(arrays) + 1)
+
+
+@few_examples
+@given(
+    st.one_of(regressions(), classifications(), classifications(own=True)),
+    shots,
+    n_queries,
+    orders,
+    seeds,
+)
+def test_support_and_query_are_disjoint_rows_of_the_task(arrays, n_shots, n_query, order, seed):
+    sampler = EpisodeSampler(arrays, n_shots, n_query, order)
+    for rows, support, query in draw_rows(sampler, drawn_tasks(arrays, seed), seed):
+        both = np.concatenate([support, query])
+        assert len(np.unique(both)) == len(both)
+        assert np.isin(both, rows).all()
+        assert len(query) >= 1
+        if n_query is None:
+            assert len(both) == len(rows)
+        else:
+            assert len(query) == min(n_query, len(rows) - len(support))
+
+
+@few_examples
+@given(regressions(), st.integers(0, 12), seeds)
+def test_support_has_the_rows_that_were_asked_for(arrays, n_shots, seed):
+    sampler = EpisodeSampler(arrays, n_shots, None, "random")
+    for rows, support, _ in draw_rows(sampler, drawn_tasks(arrays, seed), seed):
+        assert len(support) == min(n_shots, len(rows) - 1)
+
+
+@few_examples
+@given(regressions(), seeds)
+def test_sizes_of_a_pair_auto_and_half(arrays, seed):
+    tasks = drawn_tasks(arrays, seed)
+    for rows, support, _ in draw_rows(EpisodeSampler(arrays, (2, 4), None, "random"), tasks, seed):
+        most = len(rows) - 1
+        assert min(2, most) <= len(support) <= min(4, most)
+    for rows, support, _ in draw_rows(EpisodeSampler(arrays, "half", None, "random"), tasks, seed):
+        assert len(support) == len(rows) // 2
+
+
+@few_examples
+@given(classifications(), st.integers(0, 5), seeds)
+def test_support_has_as_many_rows_of_each_class(arrays, n_shots, seed):
+    sampler = EpisodeSampler(arrays, n_shots, None, "random")
+    for rows, support, _ in draw_rows(sampler, drawn_tasks(arrays, seed), seed):
+        there = np.bincount(arrays.labels[rows])
+        expected = np.minimum(there, min(n_shots, there.max() - 1))
+        found = np.bincount(arrays.labels[support], minlength=len(there))
+        np.testing.assert_array_equal(found, expected)
+
+
+@few_examples
+@given(st.one_of(regressions(), classifications()), shots, seeds)
+def test_support_first_takes_the_earliest_rows(arrays, n_shots, seed):
+    sampler = EpisodeSampler(arrays, n_shots, None, "first")
+    for rows, support, query in draw_rows(sampler, drawn_tasks(arrays, seed), seed):
+        for label in [None] if arrays.labels is None else np.unique(arrays.labels[rows]):
+            part, rest = (
+                chosen if label is None else chosen[arrays.labels[chosen] == label]
+                for chosen in (support, query)
+            )
+            assert part.max(initial=-1) < rest.min(initial=10**6)
+
+
+@few_examples
+@given(st.lists(st.integers(2, 10), min_size=1, max_size=5), shots, n_queries, orders, seeds)
+def test_marked_rows_are_support_and_the_others_query(sizes, n_shots, n_query, order, seed):
+    rng = np.random.RandomState(seed)
+    marks = [rng.permutation(np.arange(n) < rng.randint(1, n)) for n in sizes]
+    marked = np.concatenate(marks)
+    arrays = make_arrays(sizes, is_support=marked)
+    sampler = EpisodeSampler(arrays, n_shots, n_query, order)
+    for rows, support, query in draw_rows(sampler, drawn_tasks(arrays, seed), seed):
+        assert marked[support].all()
+        assert not marked[query].any()
+        there, others = marked[rows].sum(), (~marked[rows]).sum()
+        if isinstance(n_shots, int):
+            assert len(support) == min(n_shots, there)
+        assert len(query) == (others if n_query is None else min(n_query, others))
+        if order == "first":
+            assert support.tolist() == rows[marked[rows]][: len(support)].tolist()
+
+
+@few_examples
+@given(classifications(own=True), shots, orders, seeds)
+def test_relabelling_is_a_permutation_of_the_tasks_own_classes(arrays, n_shots, order, seed):
+    sampler = EpisodeSampler(arrays, n_shots, None, order)
+    tasks = drawn_tasks(arrays, seed)
+    batches = sampler.draw(tasks, np.random.RandomState(seed))
+    for place, task in enumerate(tasks):
+        n_classes, new = arrays.n_classes[task], {}
+        for batch in batches:
+            filled = batch.weight[place] > 0
+            y = batch.y[place, filled]
+            if y.shape[1] == 1:
+                codes = y[:, 0].astype(int)
+            else:
+                np.testing.assert_array_equal(y.sum(axis=1), np.ones(len(y)))
+                codes = y.argmax(axis=1)
+            for row, code in zip(rows_of(batch, place), codes, strict=True):
+                assert new.setdefault(arrays.labels[row], code) == code
+        assert sorted(new) == sorted(new.values()) == list(range(n_classes))
+
+
+@few_examples
+@given(classifications(own=True), seeds)
+def test_labels_stay_where_they_are_not_to_be_shuffled(arrays, seed):
+    sampler = EpisodeSampler(arrays, 2, None, "random", shuffle_labels=False)
+    for batch in sampler.draw(np.arange(len(arrays)), np.random.RandomState(seed)):
+        filled = batch.weight > 0
+        np.testing.assert_array_equal(batch.y[filled], arrays.y[batch.X[filled, 0].astype(int)])
+
+
+def test_shared_labels_are_never_shuffled():
+    labels = np.arange(20) % 4
+    arrays = make_arrays([10, 10], labels, n_outputs=4)
+    for seed in range(20):
+        sampler = EpisodeSampler(arrays, 2, None, "random")
+        for batch in sampler.draw(np.array([0, 1]), np.random.RandomState(seed)):
+            filled = batch.weight > 0
+            np.testing.assert_array_equal(batch.y[filled], arrays.y[batch.X[filled, 0].astype(int)])
+
+
+def many_draws(arrays, n_draws, *options):
+    """One draw of a long list of tasks."""
+    sampler = EpisodeSampler(arrays, *options)
+    return sampler.draw(np.zeros(n_draws, int), np.random.RandomState(0))
+
+
+@pytest.mark.parametrize("batch", [0, 1], ids=["support", "query"])
+def test_rows_are_drawn_uniformly(batch):
+    drawn = many_draws(make_arrays([10, 3]), 4000, 3, 2, "random")[batch]
+    counts = np.bincount(drawn.X[drawn.weight > 0, 0].astype(int), minlength=10)
+    assert chisquare(counts).pvalue > 0.01
+
+
+def test_pairs_of_rows_are_drawn_uniformly():
+    support, _ = many_draws(make_arrays([6]), 6000, 2, None, "random")
+    pairs = np.sort(support.X[..., 0].astype(int), axis=1)
+    _, counts = np.unique(pairs @ [6, 1], return_counts=True)
+    assert len(counts) == 15
+    assert chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("n_shots", "n_rows", "sizes"),
+    [((1, 4), 10, range(1, 5)), ("auto", 6, range(6)), ("auto", 60, range(21))],
+)
+def test_sizes_are_drawn_uniformly(n_shots, n_rows, sizes):
+    support, _ = many_draws(make_arrays([n_rows]), 4200, n_shots, None, "random")
+    found, counts = np.unique(support.weight.sum(axis=1), return_counts=True)
+    np.testing.assert_array_equal(found, sizes)
+    assert chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize(("n_outputs", "n_rows"), [(1, 20), (3, 20), (8, 40)])
+def test_auto_shots_of_shared_classes_are_rows_of_whatever_class(n_outputs, n_rows):
+    labels = np.tile(np.arange(max(2, n_outputs)), 10)
+    arrays = make_arrays([len(labels)], labels, n_outputs=n_outputs)
+    if len(labels) <= n_rows:
+        n_rows = len(labels) - 1
+    support, _ = many_draws(arrays, 8000, "auto", None, "random")
+    found, counts = np.unique(support.weight.sum(axis=1), return_counts=True)
+    np.testing.assert_array_equal(found, np.arange(n_rows + 1))
+    assert chisquare(counts).pvalue > 0.01
+    rows = support.X[support.weight > 0, 0].astype(int)
+    assert chisquare(np.bincount(rows, minlength=len(labels))).pvalue > 0.01
+
+
+@pytest.mark.parametrize(("n_outputs", "n_shots"), [(1, 10), (3, 6), (8, 5)])
+def test_auto_shots_of_own_classes_are_one_or_more_of_each(n_outputs, n_shots):
+    classes = max(2, n_outputs)
+    labels = np.tile(np.arange(classes), 30)
+    arrays = make_arrays([len(labels)], labels, np.array([classes]), n_outputs=n_outputs)
+    support, _ = many_draws(arrays, 2000, "auto", None, "random")
+    found, counts = np.unique(support.weight.sum(axis=1) / classes, return_counts=True)
+    np.testing.assert_array_equal(found, np.arange(1, n_shots + 1))
+    assert chisquare(counts).pvalue > 0.01
+
+
+def test_permutations_of_labels_are_drawn_uniformly():
+    labels = np.arange(6) % 3
+    arrays = make_arrays([6], labels, np.array([3]), n_outputs=4)
+    support, _ = many_draws(arrays, 6000, 1, None, "random")
+    order = np.argsort(support.X[..., 0] % 3, axis=1)  # rows by their class before
+    codes = np.take_along_axis(support.y.argmax(axis=2), order, axis=1)
+    _, counts = np.unique(codes @ [16, 4, 1], return_counts=True)
+    assert len(counts) == 6
+    assert chisquare(counts).pvalue > 0.01
+
+
+def test_a_seed_gives_the_same_episode():
+    arrays = make_arrays([10, 5, 8])
+    sampler, tasks = EpisodeSampler(arrays, "auto", None, "random"), np.array([0, 2, 1])
+    first, second, other = (sampler.draw(tasks, np.random.RandomState(seed)) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first[0].X, second[0].X)
+    np.testing.assert_array_equal(first[1].X, second[1].X)
+    assert first[0].X.shape != other[0].X.shape or np.any(first[0].X != other[0].X)
+
+
+@pytest.mark.parametrize("n_shots", [0, 1, "auto", "half", (2, 3)])
+def test_a_task_of_one_row_keeps_it_for_the_query(n_shots):
+    sampler = EpisodeSampler(make_arrays([1, 5]), n_shots, None, "random")
+    (_, support, query), _ = draw_rows(sampler, [0, 1], 0)
+    assert len(support) == 0
+    assert query.tolist() == [0]
+
+
+def test_thousands_of_rows_beside_one():
+    sampler = EpisodeSampler(make_arrays([1, 5000, 2]), 30, None, "random")
+    sizes = [(len(s), len(q)) for _, s, q in draw_rows(sampler, [0, 1, 2], 0)]
+    assert sizes == [(0, 1), (30, 4970), (1, 1)]

@@ -1,0 +1,72 @@
+import numpy as np
+from scipy.stats import chisquare
+
+from sklearn_meta.tasks import CollectionStream, DistributionStream, EpisodeSampler, TaskArrays
+from sklearn_meta.tasks._streams import BLOCK
+
+OPTIONS = {"n_shots": 2, "n_query": None, "support": "random"}
+
+
+def make_arrays(first, n_tasks, n_rows=4):
+    """Rows hold the number of their task, from `first`."""
+    X = np.repeat(np.arange(first, first + n_tasks), n_rows)[:, None].astype(float)
+    return TaskArrays(X, np.zeros_like(X), np.arange(n_tasks + 1) * n_rows)
+
+
+def draw_tasks(stream, random_state):
+    """The tasks of a meta-batch; each gives 2 rows of support and 2 of query."""
+    support, query = stream.draw(random_state)
+    tasks = support.X[:, 0, 0].astype(int)
+    for batch in (support, query):
+        assert batch.weight.shape == (len(tasks), 2)
+        np.testing.assert_array_equal(batch.X[..., 0], np.repeat(tasks[:, None], 2, axis=1))
+    return tasks
+
+
+def test_a_collection_gives_its_tasks_without_replacement_and_alike():
+    sampler = EpisodeSampler(make_arrays(0, 10), **OPTIONS)
+    stream, random_state = CollectionStream(sampler, np.array([1, 4, 5, 7, 9]), 3), np.random
+    random_state = np.random.RandomState(0)
+    drawn = np.array([draw_tasks(stream, random_state) for _ in range(500)])
+    assert drawn.shape == (500, 3)
+    assert all(len(set(tasks)) == 3 for tasks in drawn)
+    found, counts = np.unique(drawn, return_counts=True)
+    np.testing.assert_array_equal(found, [1, 4, 5, 7, 9])
+    assert chisquare(counts).pvalue > 0.01
+
+
+def test_a_small_collection_gives_all_its_tasks():
+    sampler = EpisodeSampler(make_arrays(0, 4), **OPTIONS)
+    stream = CollectionStream(sampler, np.arange(4), 16)
+    assert sorted(draw_tasks(stream, np.random.RandomState(0))) == [0, 1, 2, 3]
+
+
+class Counter:
+    """A distribution whose tasks are numbered in the order of their sampling."""
+
+    def __init__(self):
+        self.n_calls = self.n_sampled = 0
+
+    def sample(self, n_tasks, random_state):
+        self.n_calls, self.n_sampled = self.n_calls + 1, self.n_sampled + n_tasks
+        return make_arrays(self.n_sampled - n_tasks, n_tasks)
+
+
+def test_a_distribution_gives_ever_new_tasks_each_once():
+    counter = Counter()
+    stream, random_state = DistributionStream(counter.sample, OPTIONS, 3), np.random.RandomState(0)
+    drawn = np.array([draw_tasks(stream, random_state) for _ in range(2 * BLOCK)])
+    assert drawn.shape == (2 * BLOCK, 3)
+    np.testing.assert_array_equal(np.sort(drawn.ravel()), np.arange(6 * BLOCK))
+    assert counter.n_calls == 2
+
+
+def test_a_seed_gives_the_same_meta_batches():
+    sampler = EpisodeSampler(make_arrays(0, 10), **OPTIONS)
+    stream = CollectionStream(sampler, np.arange(10), 3)
+    first, second = (
+        [draw_tasks(stream, random_state).tolist() for _ in range(5)]
+        for random_state in (np.random.RandomState(1), np.random.RandomState(1))
+    )
+    assert first == second
+    assert len({tuple(tasks) for tasks in first}) > 1

@@ -1,0 +1,509 @@
+"""MetaLearner: what it learns, however the tasks come in, and what it hands back."""
+
+import copy
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import is_classifier
+from sklearn.linear_model import LinearRegression
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import sklearn_meta
+from sklearn_meta import MetaLearner, TaskCollection
+from sklearn_meta.algorithms import MAML, BayesianHead, Joint
+from sklearn_meta.datasets import Sinusoids
+
+
+def by_collection(problem, algorithm):
+    X, _, groups = problem.rows
+    return problem.meta(algorithm, shared_labels="auto").fit(problem.tasks).predict(X, groups)
+
+
+def by_interleaved_rows(problem, algorithm):
+    X, y, groups = problem.rows
+    place = np.arange(len(X)) - problem.tasks.offsets[np.searchsorted(np.unique(groups), groups)]
+    order = np.lexsort((groups, place))  # first rows of all tasks, then second rows, ...
+    meta = problem.meta(algorithm).fit(X[order], y[order], groups[order])
+    predicted = meta.predict(X[order], groups[order])
+    return predicted[np.argsort(order)]
+
+
+def by_list(problem, algorithm):
+    X, _, groups = problem.rows
+    meta = problem.meta(algorithm).fit(list(problem.tasks))
+    return meta.predict(X, np.unique(groups, return_inverse=True)[1])
+
+
+def by_nested_lists(problem, algorithm):
+    X, y, groups = problem.rows
+    meta = problem.meta(algorithm).fit(X.tolist(), y.tolist(), groups.tolist())
+    return meta.predict(X.tolist(), groups.tolist())
+
+
+def by_read_only_columns(problem, algorithm):
+    X, y, groups = (part.copy() for part in problem.rows)
+    X = np.asfortranarray(X)
+    for part in (X, y, groups):
+        part.flags.writeable = False
+    return problem.meta(algorithm).fit(X, y, groups).predict(X, groups)
+
+
+def by_named_column(problem, algorithm):
+    X, y, groups = problem.rows
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    frame.insert(1, "store", groups)
+    return problem.meta(algorithm, task_feature="store").fit(frame, y).predict(frame)
+
+
+def by_first_column(problem, algorithm):
+    X, y, groups = problem.rows
+    rows = np.column_stack([groups.astype(object), X])
+    return problem.meta(algorithm, task_feature=0).fit(rows, y).predict(rows)
+
+
+def by_last_column(problem, algorithm):
+    X, y, groups = problem.rows
+    rows = np.column_stack([X, np.unique(groups, return_inverse=True)[1]])
+    return problem.meta(algorithm, task_feature=-1).fit(rows, y).predict(rows)
+
+
+LAYOUTS = [
+    by_collection,
+    by_interleaved_rows,
+    by_list,
+    by_nested_lists,
+    by_read_only_columns,
+    by_named_column,
+    by_first_column,
+    by_last_column,
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_numbers_of_rows_with_groups(problem, algorithm, layout):
+    X, y, groups = problem.rows
+    expected = problem.meta(algorithm).fit(X, y, groups).predict(X, groups)
+    assert_array_equal(layout(problem, algorithm), expected)
+
+
+class Resampled:
+    """A distribution of tasks: draws from a collection, as a collection or as a list."""
+
+    def __init__(self, tasks, form=lambda tasks: tasks):
+        self.tasks, self.form = tasks, form
+
+    def sample(self, n_tasks, random_state=None):
+        return self.form(self.tasks[random_state.randint(len(self.tasks), size=n_tasks)])
+
+
+def test_a_distribution_of_tasks(problem, algorithm):
+    X, y = problem.new
+    metas = [
+        problem.meta(algorithm).fit(Resampled(problem.tasks, form)) for form in (lambda t: t, list)
+    ]
+    predicted = [meta.fit_adapt(X, y).predict(X) for meta in metas]
+    assert_array_equal(*predicted)
+    assert len(metas[0].tasks_) == 0
+    assert metas[0].n_iter_ == len(metas[0].loss_curve_) == 20
+
+
+def numbers(model, X):
+    """Predictions as numbers: of a classifier, class probabilities."""
+    return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
+
+
+def assert_predict_alike(model, other, X):
+    assert_allclose(numbers(model, X), numbers(other, X), rtol=1e-10, atol=1e-12)
+    if is_classifier(model):
+        assert_array_equal(model.predict(X), other.predict(X))
+        assert_array_equal(model.classes_, other.classes_)
+
+
+def test_adapt_gives_a_fitted_scikit_learn_estimator(problem, algorithm):
+    meta = problem.meta(algorithm).fit(problem.tasks)
+    X, y = problem.new
+    before = pickle.dumps(meta)
+    adapted = meta.adapt(X[:6], y[:6])
+    assert pickle.dumps(meta) == before
+    assert type(adapted) is type(problem.estimator)
+    assert adapted.get_params() == problem.estimator.get_params()
+    meta.fit_adapt(X[:6], y[:6])
+    assert_predict_alike(adapted, meta, X)
+    assert_array_equal(numbers(pickle.loads(pickle.dumps(adapted)), X), numbers(adapted, X))
+
+
+def test_numpys_own_random_numbers_stay_as_they_are(regression, algorithm):
+    np.random.seed(0)  # noqa: NPY002
+    expected = np.random.random_sample()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    regression.meta(algorithm).fit(regression.tasks).adapt(*regression.new)
+    assert np.random.random_sample() == expected  # noqa: NPY002
+
+
+def test_what_adapt_gives_can_go_on_learning(problem, algorithm):
+    meta = problem.meta(algorithm).fit(problem.tasks)
+    X, y = problem.new
+    adapted = meta.adapt(X, y)
+    start = copy.deepcopy(adapted)
+    for _ in range(100):
+        adapted.partial_fit(X, y)
+    assert adapted.n_iter_ == 100
+    assert adapted.loss_curve_[-1] < adapted.loss_curve_[0]
+    assert not np.array_equal(adapted.coefs_[0], start.coefs_[0])
+
+
+def test_a_pipeline_is_handed_back_whole(problem, algorithm):
+    meta = problem.meta(algorithm)
+    meta.set_params(estimator=make_pipeline(StandardScaler(), meta.estimator)).fit(problem.tasks)
+    X, y = problem.new
+    adapted = meta.adapt(X[:6], y[:6])
+    meta.fit_adapt(X[:6], y[:6])
+    assert isinstance(adapted, Pipeline)
+    assert_allclose(adapted[0].mean_, problem.tasks.X.mean(axis=0))
+    assert_predict_alike(adapted, meta, X)
+
+
+def test_many_tasks_at_once_are_learned_as_one_by_one(problem, algorithm):
+    meta = problem.meta(algorithm).fit(problem.tasks)
+    names = problem.tasks.task_ids
+    assert_array_equal(meta.tasks_, names)
+    for name, (X, y) in zip(names, problem.tasks, strict=True):
+        together = meta.predict(X, np.full(len(X), name))
+        alone = meta.adapt(X, y).predict(X)
+        if is_classifier(meta):
+            assert_array_equal(together, alone)
+        else:
+            assert_allclose(together, alone, rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def fitted_sinusoids():
+    meta = MetaLearner(MLPRegressor(hidden_layer_sizes=(8,)), max_iter=10, random_state=0)
+    return meta.fit(Sinusoids().sample(20, random_state=0))
+
+
+@settings(max_examples=30, deadline=None)
+@given(groups=st.lists(st.integers(-3, 5), min_size=1, max_size=30), seed=st.integers(0, 99))
+def test_any_rows_of_any_tasks(fitted_sinusoids, groups, seed):
+    groups = np.array(groups)
+    X, y = np.random.RandomState(seed).normal(size=(2, len(groups), 1))
+    adapted = sklearn_meta.adapt(fitted_sinusoids, X, y[:, 0], groups)
+    predicted = adapted.predict(X, groups)
+    for group in np.unique(groups):
+        rows = groups == group
+        alone = fitted_sinusoids.adapt(X[rows], y[rows, 0]).predict(X[rows])
+        assert_allclose(predicted[rows], alone, rtol=1e-9, atol=1e-9)
+
+
+def test_fit_adapt_adds_tasks_and_keeps_the_others(regression, algorithm):
+    X, y, groups = regression.rows
+    meta = regression.meta(algorithm, handle_unknown="error").fit(X, y, groups)
+    known = meta.predict(X, groups)
+    new_X, new_y = regression.new
+    meta.fit_adapt(new_X, new_y, ["another"] * len(new_X))
+    assert_array_equal(meta.predict(X, groups), known)
+    assert set(meta.tasks_) == {*groups, "another"}
+    alone = meta.fit_adapt(new_X, new_y).predict(new_X)
+    assert_allclose(meta.predict(new_X, ["another"] * len(new_X)), alone, rtol=1e-10)
+    assert_array_equal(meta.predict(X, groups), known)
+
+
+def test_fit_adapt_replaces_a_task_of_the_same_id(regression, algorithm):
+    meta = regression.meta(algorithm).fit(regression.tasks)
+    X, y = regression.new
+    expected = meta.adapt(X, y).predict(X)
+    meta.fit_adapt(X, y, ["t03"] * len(X))
+    assert sorted(meta.tasks_) == sorted(regression.tasks.task_ids)
+    assert_allclose(meta.predict(X, ["t03"] * len(X)), expected, rtol=1e-10)
+
+
+def test_support_marks_say_what_fit_adapt_learns_from(regression, algorithm):
+    meta = regression.meta(algorithm).fit(regression.tasks)
+    X, y, groups = regression.rows
+    marks = np.arange(len(X)) % 3 > 0
+    marked = TaskCollection.from_arrays(X, y, groups, is_support=marks)
+    predicted = copy.deepcopy(meta).fit_adapt(marked).predict(X, groups)
+    expected = meta.fit_adapt(X[marks], y[marks], groups[marks]).predict(X, groups)
+    assert_array_equal(predicted, expected)
+
+
+def test_the_prior_is_a_fitted_scikit_learn_estimator(shared_problem, algorithm):
+    meta = shared_problem.meta(algorithm).fit(shared_problem.tasks)
+    X, _ = shared_problem.new
+    assert type(meta.estimator_) is type(shared_problem.estimator)
+    assert_predict_alike(meta.estimator_, meta, X)
+
+
+def test_rows_without_groups_are_one_task(regression, algorithm):
+    X, y, _ = regression.rows
+    meta = regression.meta(algorithm).fit(X, y)
+    one = regression.meta(algorithm).fit(X, y, np.full(len(X), "all"))
+    assert_array_equal(meta.predict(X), one.predict(X, np.full(len(X), "all")))
+    assert meta.n_tasks_ == 1
+    assert len(meta.tasks_) == 0
+
+
+def test_the_parameters_that_did_best_are_kept(problem, algorithm):
+    params = {"meta_lr": 0.02, "n_iter_no_change": 3, "max_iter": 1000}
+    meta = problem.meta(algorithm, **params).fit(problem.tasks)
+    best = int(np.argmax(meta.validation_scores_))
+    assert meta.best_iter_ == min(50 * (best + 1), meta.n_iter_)
+    assert meta.n_iter_ == len(meta.loss_curve_)
+    short = problem.meta(algorithm, **params | {"max_iter": meta.best_iter_}).fit(problem.tasks)
+    assert short.n_iter_ == meta.best_iter_
+    for kept, again in zip(meta.estimator_.coefs_, short.estimator_.coefs_, strict=True):
+        assert_array_equal(kept, again)
+
+
+def test_training_stops_when_nothing_improves(regression):
+    meta = regression.meta(max_iter=2000, n_iter_no_change=2, tol=1e6).fit(regression.tasks)
+    assert meta.n_iter_ == 50 * 3  # the first is better than nothing, two are not
+
+
+def test_without_early_stopping_every_task_trains_to_the_end(regression, algorithm):
+    meta = regression.meta(algorithm, early_stopping=False, max_iter=70).fit(regression.tasks)
+    assert meta.validation_scores_ is None
+    assert meta.n_iter_ == meta.best_iter_ == 70
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.99])
+def test_at_least_one_task_trains_and_one_judges(regression, fraction):
+    meta = regression.meta(validation_fraction=fraction).fit(regression.tasks)
+    assert np.isfinite(meta.loss_curve_).all()
+    assert np.isfinite(meta.validation_scores_).all()
+
+
+def test_an_int_random_state_repeats_to_the_bit(problem, algorithm):
+    X, y = problem.new
+    one, two = (problem.meta(algorithm, max_iter=60).fit(problem.tasks) for _ in range(2))
+    assert one.loss_curve_ == two.loss_curve_
+    assert one.validation_scores_ == two.validation_scores_
+    assert_array_equal(numbers(one.adapt(X, y), X), numbers(two.adapt(X, y), X))
+    other = problem.meta(algorithm, max_iter=60, random_state=1).fit(problem.tasks)
+    assert other.loss_curve_ != one.loss_curve_
+
+
+def test_threads_change_no_bit(problem, algorithm):
+    X, _, groups = problem.rows
+    one, two = (problem.meta(algorithm, n_jobs=n).fit(problem.tasks) for n in (None, 2))
+    assert_array_equal(one.predict(X, groups), two.predict(X, groups))
+
+
+def test_partial_fit_goes_on_after_pickle_to_the_bit(problem, algorithm):
+    tasks, (X, _, groups) = problem.tasks, problem.rows
+    straight, pickled = problem.meta(algorithm), problem.meta(algorithm)
+    for part in (tasks, tasks[:5], tasks, tasks[4:], tasks):
+        straight.partial_fit(part)
+        pickled = pickle.loads(pickle.dumps(pickled)).partial_fit(part)
+    assert straight.loss_curve_ == pickled.loss_curve_
+    assert straight.n_iter_ == 5
+    assert_array_equal(straight.predict(X, groups), pickled.predict(X, groups))
+
+
+def test_partial_fit_goes_on_after_fit(regression, algorithm):
+    meta = regression.meta(algorithm).fit(regression.tasks)
+    other = pickle.loads(pickle.dumps(meta)).partial_fit(regression.tasks)
+    meta.partial_fit(regression.tasks)
+    assert meta.n_iter_ == len(meta.loss_curve_) == 21
+    assert_array_equal(meta.estimator_.coefs_[0], other.estimator_.coefs_[0])
+
+
+def test_partial_fit_learns(regression, algorithm):
+    meta = regression.meta(algorithm, meta_lr=0.01)
+    for _ in range(150):
+        meta.partial_fit(regression.tasks)
+    assert np.mean(meta.loss_curve_[-20:]) < 0.8 * np.mean(meta.loss_curve_[:20])
+
+
+def test_partial_fit_serves_the_tasks_given_last(regression):
+    meta = regression.meta().fit(regression.tasks).partial_fit(regression.tasks[:3])
+    assert_array_equal(meta.tasks_, ["t00", "t01", "t02"])
+
+
+def test_partial_fit_can_be_told_all_classes(multiclass):
+    X, y, groups = multiclass.rows
+    first = y < 2
+    meta = multiclass.meta().partial_fit(X[first], y[first], groups[first], classes=[2, 1, 0])
+    meta.partial_fit(X, y, groups)
+    assert_array_equal(meta.classes_, [0, 1, 2])
+
+
+def test_warm_start_goes_on(problem, algorithm):
+    params = {"warm_start": True, "early_stopping": False}
+    meta = problem.meta(algorithm, max_iter=200, **params).fit(problem.tasks)
+    learned = copy.deepcopy(meta.estimator_)
+    meta.set_params(max_iter=1, meta_lr=1e-12).fit(problem.tasks)
+    assert_allclose(meta.estimator_.coefs_[0], learned.coefs_[0], atol=1e-9)
+    meta.set_params(warm_start=False).fit(problem.tasks)
+    assert np.abs(meta.estimator_.coefs_[0] - learned.coefs_[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_at_any_stage_predicts_the_same(problem, algorithm, copied):
+    X, y = problem.new
+    rows, _, groups = problem.rows
+    meta = problem.meta(algorithm)
+    for stage in (meta.fit, meta.fit_adapt, meta.partial_fit):
+        stage(problem.tasks)
+        meta.fit_adapt(X, y)
+        other = copied(meta)
+        assert_array_equal(other.predict(rows, groups), meta.predict(rows, groups))
+        assert_array_equal(other.predict(X), meta.predict(X))
+
+
+def test_memory_mapped_by_joblib(regression, algorithm, tmp_path):
+    X, y, groups = regression.rows
+    meta = regression.meta(algorithm).fit(X, y, groups)
+    joblib.dump(meta, tmp_path / "meta.joblib")
+    mapped = joblib.load(tmp_path / "meta.joblib", mmap_mode="r")
+    assert_array_equal(mapped.predict(X, groups), meta.predict(X, groups))
+    for each in (meta, mapped):
+        each.partial_fit(X, y, groups).fit_adapt(X[:4], y[:4])
+    assert_array_equal(mapped.predict(X), meta.predict(X))
+
+
+def test_what_was_learned_is_not_the_callers_array(problem, algorithm):
+    X, y, groups = (part.copy() for part in problem.rows)
+    meta = problem.meta(algorithm).fit(X, y, groups)
+    rows, names = X.copy(), groups.copy()
+    before = pickle.dumps(meta)
+    X[:], y[:] = 0, y[0]
+    meta.estimator_.coefs_[0][:] = 7
+    meta.adapt(rows[:4], problem.tasks.y[:4]).coefs_[0][:] = 7
+    expected = pickle.loads(before)
+    assert_array_equal(meta.predict(rows, names), expected.predict(rows, names))
+    if algorithm == "bayesian_head":
+        method = "predict_proba" if is_classifier(meta) else "predict"
+        std, expected_std = (
+            getattr(each, method)(rows, names, return_std=True)[1] for each in (meta, expected)
+        )
+        assert_allclose(std, expected_std)
+
+
+@pytest.mark.parametrize("params", [{"activation": "tanh"}, {"hidden_layer_sizes": (3, 3)}])
+def test_changed_parameters_wait_for_the_next_fit(regression, params):
+    X, y = regression.new
+    meta = regression.meta().fit(regression.tasks)
+    expected = meta.adapt(X[:5], y[:5]).predict(X)
+    meta.estimator.set_params(**params)
+    assert_allclose(meta.adapt(X[:5], y[:5]).predict(X), expected)
+    assert_allclose(meta.fit_adapt(X[:5], y[:5]).predict(X), expected)
+
+
+@pytest.mark.parametrize("hidden", [(), 5, np.int64(5), [5, 4], np.array([5, 4])])
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+def test_every_network_that_scikit_learn_takes(regression, algorithm, hidden, activation):
+    meta = regression.meta(algorithm, max_iter=3)
+    meta.set_params(estimator__hidden_layer_sizes=hidden, estimator__activation=activation).fit(
+        regression.tasks
+    )
+    X, y = regression.new
+    adapted = meta.adapt(X[:5], y[:5])
+    assert [len(bias) for bias in adapted.intercepts_] == [*np.atleast_1d(hidden).astype(int), 1]
+    assert_allclose(adapted.predict(X), meta.fit_adapt(X[:5], y[:5]).predict(X))
+
+
+def steps_of_sgd(prior, inner_lr, X, y, n_steps):
+    """scikit-learn's own plain SGD on all rows at once, from the prior's weights."""
+    own = {"squared_error": 2, "poisson": 2, "log_loss": 1}[prior.loss]  # its losses are halves
+    twin = type(prior)(
+        hidden_layer_sizes=prior.hidden_layer_sizes,
+        **({} if is_classifier(prior) else {"loss": prior.loss}),
+        solver="sgd",
+        momentum=0,
+        nesterovs_momentum=False,
+        alpha=0,
+        learning_rate_init=own * inner_lr,
+        batch_size=len(X),
+        shuffle=False,
+    )
+    classes = {"classes": prior.classes_} if is_classifier(prior) else {}
+    twin.partial_fit(X, y, **classes)
+    twin.coefs_ = [coef.copy() for coef in prior.coefs_]
+    twin.intercepts_ = [bias.copy() for bias in prior.intercepts_]
+    for _ in range(n_steps):
+        twin.partial_fit(X, y)
+    return twin
+
+
+@pytest.mark.parametrize(
+    "shared_problem", ["regression", "poisson", "binary", "multiclass"], indirect=True
+)
+@pytest.mark.parametrize("algorithm", [MAML, Joint])
+def test_gradient_steps_are_plain_sgd_weight_for_weight(shared_problem, algorithm):
+    problem = shared_problem
+    algorithm = algorithm(inner_steps=4, inner_lr=0.05)
+    meta = problem.meta(algorithm, normalize_y=False).fit(problem.tasks)
+    X, y = problem.new
+    adapted = meta.adapt(X[:6], y[:6])
+    twin = steps_of_sgd(meta.estimator_, 0.05, X[:6], y[:6], n_steps=4)
+    assert not np.allclose(adapted.coefs_[0], meta.estimator_.coefs_[0], atol=1e-6)
+    for ours, theirs in zip(
+        adapted.coefs_ + adapted.intercepts_, twin.coefs_ + twin.intercepts_, strict=True
+    ):
+        assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def random_slopes(n_tasks, n_rows, seed):
+    """y = X (m + b) + 3 + noise of 0.5, with slopes b of a task and an offset of its own."""
+    rng = np.random.RandomState(seed)
+    X = rng.normal(size=(n_tasks, n_rows, 2))
+    slopes = [1.0, -2.0] + rng.normal(size=(n_tasks, 2)) * [1.0, 0.3]
+    offset = 3 + 0.5 * rng.normal(size=(n_tasks, 1))
+    y = np.einsum("tnd,td->tn", X, slopes) + offset + 0.5 * rng.normal(size=(n_tasks, n_rows))
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def linear():
+    X, y = random_slopes(n_tasks=150, n_rows=20, seed=0)
+    estimator = MLPRegressor(hidden_layer_sizes=())
+    meta = MetaLearner(estimator, BayesianHead(), max_iter=1000, meta_lr=0.01, random_state=0)
+    meta.fit(list(zip(X, y, strict=True)))
+    return meta, LinearRegression().fit(X.reshape(-1, 2), y.ravel())
+
+
+def posterior_mean(X, y):
+    """Of slopes and offset, by the formula, with the parameters that the data come from."""
+    precision = np.diag(1 / np.array([1.0, 0.3, 0.5]) ** 2)
+    F = np.column_stack([X, np.ones(len(X))]) / 0.5
+    mean = np.array([1.0, -2.0, 3.0])
+    return mean + np.linalg.solve(F.T @ F + precision, F.T @ (y / 0.5 - F @ mean))
+
+
+def test_linear_bayesian_head_is_the_mixed_model(linear):
+    meta, pooled = linear
+    errors = {"meta": [], "pooled": [], "alone": [], "oracle": []}
+    for X, y in zip(*random_slopes(n_tasks=300, n_rows=104, seed=1), strict=True):
+        support, X, target = (X[:4], y[:4]), X[4:], y[4:]
+        oracle = posterior_mean(*support)
+        predicted = {
+            "meta": meta.adapt(*support).predict(X),
+            "pooled": pooled.predict(X),
+            "alone": LinearRegression().fit(*support).predict(X),
+            "oracle": X @ oracle[:2] + oracle[2],
+        }
+        for name, values in predicted.items():
+            errors[name].append(np.mean((values - target) ** 2))
+    error = {name: np.mean(values) for name, values in errors.items()}
+    assert error["meta"] < 0.9 * min(error["pooled"], error["alone"])
+    assert error["meta"] < 1.05 * error["oracle"]
+
+
+@pytest.mark.parametrize("n_shots", [0, 1, 5, 20])
+def test_95_percent_of_fresh_rows_lie_within_2_std(linear, n_shots):
+    meta, _ = linear
+    inside = []
+    for X, y in zip(*random_slopes(n_tasks=300, n_rows=50, seed=2), strict=True):
+        task = copy.copy(meta).fit_adapt(X[:n_shots], y[:n_shots]) if n_shots else meta
+        mean, std = task.predict(X[n_shots:], return_std=True)
+        inside.append(np.abs(mean - y[n_shots:]) < 1.96 * std)
+    assert np.mean(np.concatenate(inside)) == pytest.approx(0.95, abs=0.015)
