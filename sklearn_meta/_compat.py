@@ -1,6 +1,7 @@
 """Whatever of scikit-learn is not public, in one place."""
 
 from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -15,6 +16,8 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "is_pandas_na",
+    "is_scalar_nan",
     "num_features",
     "num_samples",
     "one_blas_thread",

@@ -7,6 +7,8 @@ from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 
+from ._compat import safe_indexing
+from ._messages import plain
 from ._targets import ClassTargets, RegressionTargets
 from .network import MLP
 from .tasks import TaskArrays, TaskCollection
@@ -27,6 +29,8 @@ class Encoder:
     dtype : numpy dtype
     feature_names : list of str or None
         Of what the MLP sees.
+    options : dict
+        `shared_labels` and `normalize_y`, as they were in `fit`.
     """
 
     estimator: object
@@ -35,17 +39,34 @@ class Encoder:
     network: MLP
     dtype: np.dtype
     feature_names: list | None
+    options: dict
 
     @classmethod
-    def fit(cls, estimator, collection, *, shared_labels, normalize_y, classes=None):
+    def fit(
+        cls,
+        estimator,
+        collection,
+        *,
+        shared_labels=True,
+        normalize_y=True,
+        classes=None,
+        feature_names=None,
+    ):
         """From the pooled rows of the training tasks."""
+        estimator = clone(estimator)
         mlp, steps = split_estimator(estimator)
         if steps is not None:
             steps = clone(steps).fit(collection.X, collection.y)
-        encoder = cls(estimator, steps, None, None, None, None)
+            feature_names = _string_columns(steps.transform(safe_indexing(collection.X, [0])))
+        elif feature_names is None:
+            feature_names = _string_columns(collection.X)
+        options = {"shared_labels": shared_labels, "normalize_y": normalize_y}
+        encoder = cls(estimator, steps, None, None, None, None, options)
         X = encoder.transform(collection)
         if is_classifier(mlp):
             targets = ClassTargets.of(collection, shared_labels, classes)
+        elif classes is not None:
+            raise ValueError(f"classes must be None in regression, got {classes!r}")
         else:
             targets = RegressionTargets(collection.y, mlp.loss, normalize_y)
         return replace(
@@ -53,14 +74,17 @@ class Encoder:
             targets=targets,
             network=_network(mlp, X.shape[1], targets),
             dtype=X.dtype,
-            feature_names=_string_columns(encoder._apply_steps(collection.X[:1])),
+            feature_names=feature_names,
         )
 
-    def renew(self, estimator):
+    def renew(self, estimator, **options):
         """For the estimator as it is now: its network, with everything fitted as it was."""
+        then, now = _what_stays(self.estimator, self.options), _what_stays(estimator, options)
+        if now != then:
+            raise ValueError(f"warm_start=True goes on with {then}, found {now}")
         mlp, _ = split_estimator(estimator)
         network = _network(mlp, self.network.layer_units[0], self.targets)
-        return replace(self, estimator=estimator, network=network)
+        return replace(self, estimator=clone(estimator), network=network)
 
     @property
     def is_classifier(self):
@@ -70,15 +94,12 @@ class Encoder:
     def shared_labels(self):
         return not self.is_classifier or self.targets.classes is not None
 
-    def _apply_steps(self, X):
-        return X if self.steps is None else self.steps.transform(X)
-
     def transform(self, collection):
-        """The rows as the network sees them, finite floats (rows, features)."""
-        X = self._apply_steps(collection.X)
+        """The rows as the network sees them, finite floats (rows, features), a copy."""
+        X = collection.X if self.steps is None else self.steps.transform(collection.X)
         X = np.asarray(X.toarray() if issparse(X) else X)
         dtype = self.dtype or (np.float32 if X.dtype == np.float32 else np.float64)
-        X = X.astype(dtype, copy=False)
+        X = X.astype(dtype)
         check_finite("X", X, collection)
         return X
 
@@ -110,12 +131,21 @@ def split_estimator(estimator):
     return estimator[-1], estimator[:-1] if len(estimator) > 1 else None
 
 
+def _what_stays(estimator, options):
+    """What a warm start cannot change, in words."""
+    mlp, steps = split_estimator(estimator)
+    names = [] if steps is None else [name for name, _ in steps.steps]
+    options = {"loss": mlp.loss, **options, "steps": names}
+    settings = (f"{name}={value!r}" for name, value in options.items())
+    return f"{type(mlp).__name__} and {', '.join(settings)}"
+
+
 def check_finite(name, values, collection):
     """Raise where a row holds NaN or infinity, naming its task."""
     if np.isfinite(values).all():
         return
     row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
-    task = collection.groups[row]
+    task = plain(collection.groups[row])
     where = f"row {row}" if task is None else f"task {task!r}, its row {_place(collection, row)}"
     kind = "NaN" if np.isnan(values[row]).any() else "infinity"
     raise ValueError(f"Input {name} contains {kind} in {where}; expected finite numbers")

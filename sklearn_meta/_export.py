@@ -53,13 +53,16 @@ def _class_columns(weights, bias, n_classes):
 
 def _fitted_shell(mlp, encoder, y):
     """A clone that scikit-learn itself set up for this shape, trained on nothing yet."""
-    shell = clone(mlp).set_params(solver="sgd", early_stopping=False, verbose=False)
+    quiet = {"solver": "sgd", "early_stopping": False, "verbose": False}
+    shell = clone(mlp).set_params(**quiet, batch_size="auto", random_state=0)
     X = np.zeros((len(y), encoder.network.layer_units[0]), encoder.dtype)
     with np.errstate(all="ignore"):
         shell.partial_fit(X, y, **({"classes": y} if encoder.is_classifier else {}))
     del shell._optimizer
     shell.loss_curve_, shell.n_iter_, shell.t_ = [], 0, 0
-    shell.loss_ = shell.best_loss_ = None
+    shell.loss_ = shell.best_loss_ = np.inf
+    if mlp.early_stopping:
+        shell.validation_scores_, shell.best_validation_score_ = [], -np.inf
     shell.set_params(**mlp.get_params())
     if encoder.feature_names is not None:
         shell.feature_names_in_ = np.array(encoder.feature_names, dtype=object)

@@ -3,6 +3,7 @@
 import copy
 
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
@@ -61,7 +62,9 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         -------
         self : FewShotLearner
         """
-        self.meta_learner_ = adapt(getattr(self.estimator, "estimator", self.estimator), X, y)
+        frozen = isinstance(self.estimator, FrozenEstimator)
+        inner = self.estimator.estimator if frozen else self.estimator
+        self.meta_learner_ = adapt(inner, X, y)
         self.n_features_in_ = self.meta_learner_.n_features_in_
         return self
 
@@ -150,7 +153,6 @@ def adapt(fitted, X, y, groups=None):
     >>> bool(sklearn_meta.adapt(model, X[:10], y[:10]).score(X, y) > 0.8)
     True
     """
-    check_is_fitted(fitted)
     if hasattr(fitted, "fit_adapt"):
         return copy.copy(fitted).fit_adapt(X, y, groups=groups)
     if isinstance(fitted, Pipeline):
@@ -159,7 +161,7 @@ def adapt(fitted, X, y, groups=None):
         adapted = copy.copy(fitted)
         adapted.steps = [*before, (name, adapt(last, Xt, y, groups))]
         return adapted
-    if hasattr(fitted, "best_estimator_"):
+    if hasattr(fitted, "best_estimator_") and hasattr(fitted, "refit"):
         adapted = copy.copy(fitted)
         adapted.best_estimator_ = adapt(fitted.best_estimator_, X, y, groups)
         return adapted

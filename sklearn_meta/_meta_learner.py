@@ -209,12 +209,11 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
             random_state = check_random_state(self.random_state)
             warm = self.warm_start and hasattr(self, "_params")
             if check.is_distribution(X):
+                check.no_rows_besides(X, y, groups)
                 tasks = check.sample_tasks(self, X, HELD_OUT_SAMPLE, random_state, reset=not warm)
             else:
                 tasks = check.check_collection(self, X, y, groups, reset=not warm)
-            self._encoder = (
-                self._encoder.renew(self.estimator) if warm else self._fit_encoder(tasks)
-            )
+            self._encoder = self._fit_encoder(tasks, self._encoder if warm else None)
             arrays, classes = self._encode_training(tasks)
             stream, episode = self._stream(X, arrays, random_state)
             params = self._init_params(random_state)
@@ -248,7 +247,10 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
             first = not hasattr(self, "_encoder")
             tasks = check.check_collection(self, X, y, groups, reset=first)
             if first:
-                self._encoder = self._fit_encoder(tasks, classes)
+                self._encoder = self._fit_encoder(tasks, classes=classes)
+            elif classes is not None:
+                check.same_classes(classes, self._encoder.targets)
+            if first:
                 random_state = check_random_state(self.random_state)
                 self._state = self._start(self._init_params(random_state), random_state)
             arrays, own_classes = self._encode_training(tasks)
@@ -262,15 +264,14 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
             self._learn(tasks.task_ids, arrays, own_classes)
         return self
 
-    def _fit_encoder(self, tasks, classes=None):
+    def _fit_encoder(self, tasks, before=None, classes=None):
+        """What turns tasks into arrays; as it was before, where training goes on."""
         shared = tasks.shared_labels if self.shared_labels == "auto" else self.shared_labels
-        return Encoder.fit(
-            self.estimator,
-            tasks,
-            shared_labels=shared,
-            normalize_y=self.normalize_y,
-            classes=classes,
-        )
+        options = {"shared_labels": shared, "normalize_y": self.normalize_y}
+        if before is not None:
+            return before.renew(self.estimator, **options)
+        names = check.feature_names(self)
+        return Encoder.fit(self.estimator, tasks, classes=classes, feature_names=names, **options)
 
     def _encode_training(self, tasks):
         check.check_training_tasks(tasks, self._encoder, self.n_shots)
@@ -304,6 +305,7 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         """
         order = random_state.permutation(n_tasks)
         n_held_out = round(self.validation_fraction * n_tasks) if self.early_stopping else 0
+        n_held_out = min(n_held_out, n_tasks - 1)
         judges = order[:n_held_out] if n_held_out else order
         return order[n_held_out:], np.tile(judges, -(-HELD_OUT_EPISODES // len(judges)))
 

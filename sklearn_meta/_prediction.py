@@ -12,6 +12,7 @@ from ._adapted import AdaptedTasks, prior_outputs
 from ._compat import one_blas_thread
 from ._export import export
 from ._few_shot_learner import FewShotLearner
+from ._messages import plain
 from .tasks import EpisodeSampler, TaskBatch
 
 
@@ -202,6 +203,8 @@ class PredictionMixin:
         check_is_fitted(self)
         metric = accuracy_score if is_classifier(self) else r2_score
         if not check.is_collection(X, y):
+            if y is None:
+                raise ValueError("score of rows requires y, got None")
             return metric(y, self.predict(X, groups=groups), sample_weight=sample_weight)
         if sample_weight is not None:
             raise ValueError("sample_weight weighs rows; with a task collection it must be None")
@@ -267,7 +270,7 @@ class PredictionMixin:
         if groups is None:
             what = "the rows name no task, and fit_adapt was given none without an id"
         else:
-            what = f"task {groups[unknown][0]!r} was never adapted"
+            what = f"task {plain(groups[unknown][0])!r} was never adapted"
         if self.handle_unknown == "error":
             raise ValueError(f"{what}; adapt it first, or set handle_unknown='prior'")
         if not self._encoder.shared_labels:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ._messages import of_task, plain
+
 
 class RegressionTargets:
     """Regression targets, standardised over the pooled rows.
@@ -24,6 +26,9 @@ class RegressionTargets:
 
     def encode(self, y, dtype):
         """(rows, outputs) for the network."""
+        n_outputs = y.shape[1] if y.ndim == 2 else 1
+        if n_outputs != self.n_outputs:
+            raise ValueError(f"y has {n_outputs} columns, expected {self.n_outputs} as in fit")
         return ((y.reshape(len(y), -1) - self.offset) / self.scale).astype(dtype)
 
     def decode(self, mean):
@@ -68,7 +73,7 @@ class ClassTargets:
             return cls(None, max(len(own) for own in task_classes(collection)))
         classes = np.unique(collection.y if classes is None else classes)
         if len(classes) < 2:
-            raise ValueError(f"y has one class, {classes[0]!r}; expected at least 2 classes")
+            raise ValueError(f"y has one class, {plain(classes[0])!r}; expected at least 2 classes")
         return cls(classes, len(classes))
 
     def encode(self, collection):
@@ -76,10 +81,10 @@ class ClassTargets:
         if self.classes is not None:
             return self._shared_codes(collection), None
         own = task_classes(collection)
-        for name, classes in zip(collection.task_ids.tolist(), own, strict=True):
+        for name, classes in zip(collection.task_ids, own, strict=True):
             if not 2 <= len(classes) <= self.n_classes:
                 raise ValueError(
-                    f"y of task {name!r} has {len(classes)} class(es) {classes.tolist()}; "
+                    f"{of_task('y', name)} has {len(classes)} class(es) {classes.tolist()}; "
                     f"expected 2 to {self.n_classes}, the most that a training task had"
                 )
         codes = np.empty(collection.n_rows, np.intp)
@@ -94,7 +99,8 @@ class ClassTargets:
         if not np.all(known):
             row = int(np.flatnonzero(~known)[0])
             raise ValueError(
-                f"y of task {collection.groups[row]!r} has the class {collection.y[row]!r}, "
+                f"{of_task('y', collection.groups[row])} has the class "
+                f"{plain(collection.y[row])!r}, "
                 f"which no training task had; expected one of {self.classes.tolist()}"
             )
         return codes

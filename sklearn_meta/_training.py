@@ -39,17 +39,20 @@ class TrainingState:
         """One meta-step on an episode."""
         vector = self.params.vector
         loss, gradient = algorithm.meta_gradient(network, self.params, support, query)
-        if not np.isfinite(loss):
-            raise ValueError(
-                f"meta-training diverged: the loss is {loss} in meta-step {self.n_iter + 1}. "
-                f"Lower meta_lr (now {self.optimizer.learning_rate}) or the inner_lr of "
-                f"{algorithm}, or scale the features"
-            )
+        self.check_finite(algorithm, loss, self.n_iter + 1)
         self.optimizer.step(vector, gradient + self.decay * vector)
         self.n_iter += 1
         keep = min(AVERAGING, self.n_iter / (self.n_iter + 10))
         self.average += (1 - keep) * (vector - self.average)
         self.loss_curve.append(float(loss))
+
+    def check_finite(self, algorithm, loss, n_iter, of=""):
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"meta-training diverged: the loss{of} is {loss} in meta-step {n_iter}. "
+                f"Lower meta_lr (now {self.optimizer.learning_rate}) or the inner_lr of "
+                f"{algorithm}, or scale the features"
+            )
 
     def copy(self):
         """A state of its own, so that a meta-step of it leaves this one as it was."""
@@ -88,6 +91,7 @@ class Gate:
         """Evaluate the parameters; whether it is time to stop."""
         params = state.averaged
         score = -float(query_losses(algorithm, network, params, *self.episode).mean())
+        state.check_finite(algorithm, -score, state.n_iter, of=" of the held-out tasks")
         self.scores.append(score)
         if score > self.best_score:
             self.best_score, self.best_iter, self.best = score, state.n_iter, params

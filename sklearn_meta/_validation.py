@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
@@ -21,9 +22,10 @@ from ._compat import (
     validate_parameter_constraints,
 )
 from ._encoding import check_finite, split_estimator
+from ._messages import plain
 from ._targets import task_classes
 from .algorithms import ALGORITHMS, MetaAlgorithm
-from .tasks import TaskCollection
+from .tasks import TaskCollection, check_groups, missing_values
 
 PARAMETER_CONSTRAINTS = {
     "estimator": [HasMethods("fit")],
@@ -43,11 +45,16 @@ PARAMETER_CONSTRAINTS = {
     "shared_labels": ["boolean", StrOptions({"auto"})],
     "handle_unknown": [StrOptions({"prior", "error"})],
     "warm_start": ["boolean"],
-    "n_jobs": [Integral, None],
+    "n_jobs": [
+        Interval(Integral, None, -1, closed="right"),
+        Interval(Integral, 1, None, closed="left"),
+        None,
+    ],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }
-NETWORK_PARAMETERS = {"hidden_layer_sizes", "activation", "loss", "alpha"}
+# random_state is idle, too, but scikit-learn itself sets every one that it finds
+NETWORK_PARAMETERS = {"hidden_layer_sizes", "activation", "loss", "alpha", "random_state"}
 
 
 @contextmanager
@@ -135,7 +142,7 @@ def is_collection(X, y):
     """Whether X is a task collection or a plain list of (X, y)."""
     if isinstance(X, TaskCollection):
         return True
-    return y is None and isinstance(X, list | tuple) and len(X) > 0 and all(map(_is_pair, X))
+    return y is None and isinstance(X, list | tuple) and all(map(_is_pair, X))
 
 
 def _is_pair(task):
@@ -153,11 +160,17 @@ def check_collection(meta, X, y=None, groups=None, *, reset):
         check_finite("y", collection.y, collection)
     empty = np.flatnonzero(collection.sizes == 0)
     if len(empty):
-        raise ValueError(f"task {collection.task_ids[empty[0]]!r} has 0 rows, expected 1 or more")
+        raise ValueError(
+            f"task {plain(collection.task_ids[empty[0]])!r} has 0 rows, expected 1 or more"
+        )
     return collection
 
 
 def _check_tasks(meta, X, y, groups, reset):
+    if meta.task_feature is not None:
+        raise ValueError(
+            f"task_feature={meta.task_feature!r} is for rows; a task collection has ids of its own"
+        )
     for name, value in (("y", y), ("groups", groups)):
         if value is not None:
             raise ValueError(f"{name} must be None where X is a task collection, got {name}")
@@ -191,6 +204,8 @@ def _check_flat_rows(meta, X, y, groups, reset):
 
 def split_rows(meta, X, groups=None, *, reset):
     """Checked feature rows, and the task id of each (None where rows name no task)."""
+    if is_collection(X, None) or is_distribution(X):
+        raise ValueError("X must be rows here, got tasks; of a TaskCollection pass its X")
     if meta.task_feature is None:
         rows = _check_rows(meta, X, reset)
     else:
@@ -199,18 +214,15 @@ def split_rows(meta, X, groups=None, *, reset):
                 f"groups must be None where task_feature={meta.task_feature!r} names the column "
                 "of task ids"
             )
+        if issparse(X):
+            check_array(X)  # says what to do instead
         X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
         validate_data(meta, X, reset=reset, skip_check_array=True)
         X, groups = _take_off(X, meta.task_feature)
         rows = _check_numeric(meta, X)
     if groups is None:
         return rows, None
-    groups = column_or_1d(groups)
-    if len(groups) != num_samples(rows):
-        raise ValueError(
-            f"groups has {len(groups)} entries, expected {num_samples(rows)}, one a row of X"
-        )
-    return rows, groups
+    return rows, check_groups(groups, num_samples(rows))
 
 
 def _take_off(X, task_feature):
@@ -252,6 +264,9 @@ def _check_y(meta, y):
     if is_classifier(meta):
         y = column_or_1d(y, warn=True)
         check_array(y, ensure_2d=False, dtype=None, input_name="y")  # NaN is no class
+        if missing_values(y).any():
+            row = int(np.flatnonzero(missing_values(y))[0])
+            raise ValueError(f"y has no class in row {row}: found {y[row]!r}")
         check_classification_targets(y)
         return y
     options = {"ensure_2d": False, "input_name": "y", "ensure_all_finite": False}
@@ -300,6 +315,34 @@ def _check_own_classes(collection, n_shots):
             )
 
 
+def feature_names(meta):
+    """Names of the columns that the estimator sees; None where X has none."""
+    if not hasattr(meta, "feature_names_in_"):
+        return None
+    names = meta.feature_names_in_.tolist()
+    if meta.task_feature is None:
+        return names
+    name = meta.task_feature if isinstance(meta.task_feature, str) else names[meta.task_feature]
+    return [other for other in names if other != name]
+
+
+def no_rows_besides(distribution, y, groups):
+    for name, value in (("y", y), ("groups", groups)):
+        if value is not None:
+            raise ValueError(f"{name} must be None where X is a distribution of tasks")
+
+
+def same_classes(classes, targets):
+    """`classes` of a later call of partial_fit are those of the first."""
+    if not hasattr(targets, "classes"):
+        raise ValueError(f"classes must be None in regression, got {classes!r}")
+    if not np.array_equal(np.unique(classes), targets.classes):
+        raise ValueError(
+            f"classes is {np.unique(classes).tolist()}, expected {targets.classes.tolist()} as in "
+            "the first call"
+        )
+
+
 def warm_params(fresh, kept):
     """The parameters that a warm start goes on from, if they still fit."""
     if fresh.layout.shapes != kept.layout.shapes:
@@ -336,9 +379,11 @@ def support_rows(collection):
 
 def sample_tasks(meta, distribution, n_tasks, random_state, *, reset):
     """Checked tasks from a distribution."""
-    tasks = distribution.sample(n_tasks, random_state)
-    return check_collection(meta, tasks, reset=reset)
+    tasks = check_collection(meta, distribution.sample(n_tasks, random_state), reset=reset)
+    if len(tasks) != n_tasks:
+        raise ValueError(f"sample({n_tasks}, ...) of the distribution gave {len(tasks)} tasks")
+    return tasks
 
 
 def _name(task):
-    return "X" if task is None else f"task {task!r}"
+    return "X" if task is None else f"task {plain(task)!r}"

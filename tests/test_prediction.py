@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.neural_network import MLPRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import sklearn_meta
 from sklearn_meta import MetaLearner, TaskCollection
@@ -75,21 +75,17 @@ def test_where_tasks_have_their_own_classes_the_prior_knows_none(own_labels, alg
 
 DAYS = np.datetime64("2020-01-01") + np.arange(3)
 SAME_IDS = {
-    "numpy ints, then Python's": ([7, 8, 9], lambda ids: [int(i) for i in ids]),
+    "numpy ints, then Python's": (np.array([7, 8, 9]), lambda ids: ids.tolist()),
     "small ints, then large": (np.array([7, 8, 9], np.uint8), lambda ids: ids.astype(np.int64)),
-    "floats, then ints": ([7.0, 8.0, 9.0], lambda ids: ids.astype(int)),
-    "strings, then objects": (["a", "b", "c"], lambda ids: ids.astype(object)),
+    "floats, then ints": (np.array([7.0, 8.0, 9.0]), lambda ids: ids.astype(int)),
+    "strings, then objects": (np.array(["a", "b", "c"]), lambda ids: ids.astype(object)),
     "categories, then strings": (pd.Categorical(["a", "b", "c"]), np.asarray),
-    "pandas strings, then numpy's": (pd.array(["a", "b", "c"], "string"), lambda i: i.astype(str)),
-    "nullable ints, then ints": (pd.array([7, 8, 9], "Int64"), lambda ids: ids.astype(int)),
+    "pandas strings, then lists": (pd.array(["a", "b", "c"], dtype="string"), list),
+    "nullable ints, then ints": (pd.array([7, 8, 9], dtype="Int64"), lambda ids: ids.astype(int)),
     "days, then nanoseconds": (DAYS, lambda ids: ids.astype("M8[ns]")),
-    "nanoseconds, then microseconds": (
-        DAYS.astype("M8[ns]"),
-        lambda ids: ids.astype("M8[us]"),
-    ),
-    "timestamps, then a series": (DAYS.astype("M8[us]"), pd.Series),
+    "nanoseconds, then microseconds": (DAYS.astype("M8[ns]"), lambda ids: ids.astype("M8[us]")),
+    "datetimes, then a series": (DAYS.astype("M8[us]"), pd.Series),
     "tuples": (pd.MultiIndex.from_tuples([("x", 1), ("x", 2), ("y", 1)]), lambda ids: ids),
-    "booleans": ([False, True, True], lambda ids: ids.astype(object)),
 }
 
 
@@ -98,13 +94,10 @@ def test_ids_are_found_whatever_their_type(regression, kind):
     ids, later = SAME_IDS[kind]
     X, y, groups = regression.rows
     place = np.unique(groups, return_inverse=True)[1] % 3
-    meta = regression.meta(handle_unknown="error").fit(X, y, ids[place] if hasattr(ids, "take") else np.array(ids)[place])
-    same = later(np.asarray(ids)[place])
-    by_place = regression.meta().fit(X, y, np.array([0, 1, 1])[place] if kind == "booleans" else place)
-    expected = by_place.predict(X, by_place.tasks_[0] if 0 else (np.array([0, 1, 1])[place] if kind == "booleans" else place))
-    assert_array_equal(meta.predict(X, same), expected)
-    n_tasks = len(meta.tasks_)
-    assert len(meta.fit_adapt(X, y, same).tasks_) == n_tasks
+    expected = regression.meta().fit(X, y, place).predict(X, place)
+    meta = regression.meta(handle_unknown="error").fit(X, y, ids[place])
+    assert_array_equal(meta.predict(X, later(ids[place])), expected)
+    assert len(meta.fit_adapt(X, y, later(ids[place])).tasks_) == 3
 
 
 def test_a_number_is_not_its_string(regression):
@@ -115,20 +108,235 @@ def test_a_number_is_not_its_string(regression):
         meta.predict(X[:1], ["3"])
     meta.fit_adapt(X[:5], y[:5], ["3"] * 5)
     assert list(meta.tasks_) == [*range(12), "3"]
-    assert_allclose(meta.predict(X[:3], ["3"] * 3), meta.adapt(X[:5], y[:5]).predict(X[:3]))
+    assert_allclose(meta.predict(X, ["3"] * len(X)), meta.adapt(X[:5], y[:5]).predict(X))
 
 
 @pytest.mark.parametrize(
     "labels",
     [["no", "yes"], [False, True], [-1, 1], [0.0, 2.0], np.array(["no", "yes"], object)],
 )
-def test_labels_come_back_as_they_were(regression, labels):
-    X, y, groups = regression.rows
-    labels = np.asarray(labels)
-    target = labels[(y > 10).astype(int)]
-    meta = MetaLearner(sklearn_classifier(), max_iter=20, random_state=0).fit(X, target, groups)
-    predicted = meta.predict(X, groups)
+def test_labels_come_back_as_they_were(labels):
+    rng = np.random.RandomState(0)
+    X, labels = rng.normal(size=(60, 2)), np.asarray(labels)
+    y = labels[(X[:, 0] > 0).astype(int)]
+    meta = MetaLearner(MLPClassifier(hidden_layer_sizes=()), max_iter=300, random_state=0)
+    predicted = meta.fit(X, y, np.arange(60) // 10).predict(X, np.arange(60) // 10)
     assert predicted.dtype == meta.classes_.dtype == labels.dtype
-    assert_array_equal(np.unique(predicted), labels)
-    adapted = meta.adapt(X[:9], target[:9])
-    assert adapted.predict(X).dtype == labels.dtype
+    assert_array_equal(meta.classes_, labels)
+    assert np.mean(predicted == y) > 0.8
+    assert_array_equal(meta.adapt(X, y).classes_, labels)
+
+
+def test_probabilities_belong_to_the_classes(multiclass, algorithm):
+    meta = multiclass.meta(algorithm).fit(multiclass.tasks)
+    X, _, groups = multiclass.rows
+    proba = meta.predict_proba(X, groups)
+    assert proba.shape == (len(X), 3)
+    assert_allclose(proba.sum(axis=1), 1)
+    assert_array_equal(meta.classes_[proba.argmax(axis=1)], meta.predict(X, groups))
+    assert_array_equal(meta.predict_log_proba(X, groups), np.log(proba))
+
+
+def test_each_task_has_the_columns_of_its_own_classes(own_labels, algorithm):
+    meta = own_labels.meta(algorithm).fit(own_labels.tasks)
+    X, y, groups = own_labels.rows
+    classes = np.unique(y)
+    assert_array_equal(meta.classes_, classes)
+    proba = meta.predict_proba(X, groups)
+    assert proba.shape == (len(X), len(classes))
+    for name, (rows, target) in zip(own_labels.tasks.task_ids, own_labels.tasks, strict=True):
+        alone = meta.adapt(rows, target)
+        expected = np.zeros((len(rows), len(classes)))
+        expected[:, np.isin(classes, alone.classes_)] = alone.predict_proba(rows)
+        assert_allclose(proba[groups == name], expected, rtol=1e-9, atol=1e-12)
+    X, y = own_labels.new
+    meta.fit_adapt(X, y)
+    assert_array_equal(meta.classes_, np.unique(y))
+    assert meta.predict_proba(X).shape == (len(X), len(np.unique(y)))
+
+
+@pytest.mark.parametrize("problem", ["regression", "multi-output", "poisson"], indirect=True)
+def test_std_of_targets(problem):
+    meta = problem.meta().fit(problem.tasks)
+    X, y, groups = problem.rows
+    mean, std = meta.predict(X, groups, return_std=True)
+    assert_array_equal(mean, meta.predict(X, groups))
+    assert std.shape == y.shape
+    assert (std > 0).all()
+    for name, (rows, target) in zip(problem.tasks.task_ids, problem.tasks, strict=True):
+        alone = sklearn_meta.adapt(meta, rows, target).predict(rows, return_std=True)[1]
+        assert_allclose(std[groups == name], alone, rtol=1e-9)
+    assert_array_equal(
+        meta.predict(X, ["nobody"] * len(X), return_std=True)[1],
+        meta.predict(X, return_std=True)[1],
+    )
+
+
+def test_std_shrinks_as_rows_come_in(regression):
+    meta = regression.meta().fit(regression.tasks)
+    X, y = regression.new
+    stds = [meta.predict(X, return_std=True)[1]]
+    for n_rows in (1, 3, len(X)):
+        stds.append(meta.fit_adapt(X[:n_rows], y[:n_rows]).predict(X, return_std=True)[1])
+    assert (np.diff(stds, axis=0) <= 1e-12).all()
+    assert (stds[-1] < stds[0]).all()
+
+
+@pytest.mark.parametrize("problem", ["binary", "multiclass"], indirect=True)
+def test_std_of_probabilities(problem):
+    meta = problem.meta().fit(problem.tasks)
+    X, _, groups = problem.rows
+    proba, std = meta.predict_proba(X, groups, return_std=True)
+    assert_array_equal(proba, meta.predict_proba(X, groups))
+    assert std.shape == proba.shape
+    assert (std > 0).all()
+    if proba.shape[1] == 2:
+        assert_allclose(std[:, 0], std[:, 1])
+    unknown = meta.predict_proba(X, return_std=True)[1]
+    assert std.mean() < unknown.mean()
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e9, 0), (1e-9, 0), (3, 500)])
+def test_a_change_of_unit_of_y_changes_nothing_else(regression, algorithm, scale, shift):
+    X, y, groups = regression.rows
+    meta = regression.meta(algorithm)
+    expected = scale * meta.fit(X, y, groups).predict(X, groups) + shift
+    meta.fit(X, scale * y + shift, groups)
+    assert_allclose(meta.predict(X, groups), expected, rtol=1e-6)
+
+
+def test_float32_in_float32_out(problem, algorithm):
+    X, y, groups = problem.rows
+    X = X.astype(np.float32)
+    meta = problem.meta(algorithm).fit(X, y, groups)
+    adapted = meta.adapt(X[:6], y[:6]) if not problem.params else meta.adapt(*problem.new)
+    assert {coef.dtype for coef in adapted.coefs_ + meta.estimator_.coefs_} == {np.dtype("f4")}
+    assert numbers(meta, X, groups).dtype == np.float32
+    if algorithm == "bayesian_head":
+        method = meta.predict_proba if is_classifier(meta) else meta.predict
+        assert method(X, groups, return_std=True)[1].dtype == np.float32
+
+
+def test_predictions_have_the_shape_of_y(shared_problem, algorithm):
+    meta = shared_problem.meta(algorithm).fit(shared_problem.tasks)
+    X, y = shared_problem.new
+    for predicted in (meta.predict(X), meta.estimator_.predict(X), meta.adapt(X, y).predict(X)):
+        assert predicted.shape == y.shape
+
+
+def test_score_of_rows_is_that_of_predict(shared_problem, algorithm):
+    meta = shared_problem.meta(algorithm).fit(shared_problem.tasks)
+    X, y, groups = shared_problem.rows
+    weight = np.random.RandomState(0).uniform(size=len(X))
+    metric = accuracy_score if is_classifier(meta) else r2_score
+    assert meta.score(X, y) == metric(y, meta.predict(X))
+    expected = metric(y, meta.predict(X, groups), sample_weight=weight)
+    assert meta.score(X, y, sample_weight=weight, groups=groups) == expected
+
+
+def score_one_by_one(meta, tasks, masks):
+    """The mean over tasks of the score that adaptation to the masked rows has on the others."""
+    scores = []
+    for (X, y), mask in zip(tasks, masks, strict=True):
+        scores.append(meta.adapt(X[mask], y[mask]).score(X[~mask], y[~mask]))
+    return np.mean(scores)
+
+
+def test_score_of_tasks_adapts_to_their_marked_rows(problem, algorithm):
+    meta = problem.meta(algorithm).fit(problem.tasks)
+    X, y, groups = problem.rows
+    is_support = np.ones(len(X), bool)
+    is_support[problem.tasks.offsets[:-1]] = False  # the first rows and the last are query
+    is_support[problem.tasks.offsets[1:] - 1] = False
+    shared = problem.tasks.shared_labels
+    tasks = TaskCollection.from_arrays(X, y, groups, is_support=is_support, shared_labels=shared)
+    expected = score_one_by_one(meta, tasks, np.split(is_support, tasks.offsets[1:-1]))
+    assert meta.score(tasks) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n_shots", "n_support"), [(3, lambda n: 3), ((2, 4), lambda n: 4), ("auto", lambda n: n // 2)]
+)
+def test_score_of_tasks_adapts_to_their_first_rows(regression, algorithm, n_shots, n_support):
+    meta = regression.meta(algorithm, n_shots=n_shots, support="first").fit(regression.tasks)
+    masks = [np.arange(len(y)) < n_support(len(y)) for _, y in regression.tasks]
+    expected = score_one_by_one(meta, regression.tasks, masks)
+    assert meta.score(regression.tasks) == pytest.approx(expected, rel=1e-9)
+    assert meta.score(list(regression.tasks)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_score_of_tasks_takes_shots_of_each_class(own_labels, algorithm):
+    meta = own_labels.meta(algorithm, n_shots=1, support="first").fit(own_labels.tasks)
+    masks = [
+        np.array([label not in y[:i] for i, label in enumerate(y)]) for _, y in own_labels.tasks
+    ]
+    expected = score_one_by_one(meta, own_labels.tasks, masks)
+    assert meta.score(own_labels.tasks) == pytest.approx(expected, rel=1e-9)
+
+
+def test_score_of_tasks_repeats(problem):
+    meta = problem.meta().fit(problem.tasks)
+    assert meta.score(problem.tasks) == meta.score(problem.tasks)
+
+
+def test_tasks_of_very_different_sizes(algorithm):
+    rng = np.random.RandomState(0)
+    groups = np.repeat(np.arange(300), [3000] + [2] * 299)
+    X = rng.normal(size=(len(groups), 2))
+    y = X[:, 0] * np.cos(groups)
+    meta = MetaLearner(MLPRegressor(hidden_layer_sizes=(4,)), algorithm, max_iter=3, random_state=0)
+    predicted = meta.fit(X, y, groups).predict(X, groups)
+    for task in (0, 1, 299):
+        rows = groups == task
+        alone = meta.adapt(X[rows], y[rows]).predict(X[rows])
+        assert_allclose(predicted[rows], alone, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rows", "target"),
+    [
+        (lambda X: X, lambda y: np.full_like(y, 7)),
+        (lambda X: np.full_like(X, 7), lambda y: y),
+        (lambda X: np.repeat(X[:1], len(X), axis=0), lambda y: np.full_like(y, 7)),
+        (lambda X: X, lambda y: y.astype(int)),
+        (lambda X: X > 0, lambda y: y > 10),
+    ],
+    ids=["constant y", "constant X", "identical rows", "whole y", "true or false"],
+)
+def test_plain_data_is_learned_without_a_warning(regression, algorithm, rows, target):
+    X, y, groups = regression.rows
+    X, y = rows(X), target(y)
+    meta = regression.meta(algorithm, max_iter=300).fit(X, y, groups)
+    error = np.abs(meta.predict(X, groups) - y)
+    assert error.mean() <= np.abs(y - y.mean()).mean() + 0.5
+
+
+def test_columns_are_known_by_name(task_frame, algorithm):
+    X, y = task_frame[["a", "b", "c", "store"]], task_frame["y"]
+    meta = MetaLearner(MLPRegressor(), algorithm, task_feature="store", max_iter=3).fit(X, y)
+    assert_array_equal(meta.feature_names_in_, ["a", "b", "c", "store"])
+    assert meta.n_features_in_ == 4
+    with pytest.raises(ValueError, match="same order"):
+        meta.predict(X[["c", "b", "a", "store"]])
+    adapted = meta.adapt(X[:5], y[:5])
+    assert_array_equal(adapted.feature_names_in_, ["a", "b", "c"])
+    assert_array_equal(meta.estimator_.feature_names_in_, ["a", "b", "c"])
+    with pytest.raises(ValueError, match="feature names"):
+        adapted.predict(X[["c", "b", "a"]])
+
+
+@pytest.mark.parametrize(
+    "attribute", ["predict", "predict_proba", "predict_log_proba", "adapt", "fit_adapt", "score"]
+)
+def test_before_fit_there_is_nothing_to_predict_with(multiclass, attribute):
+    X, y = multiclass.new
+    method = getattr(multiclass.meta(), attribute)
+    arguments = (X,) if attribute.startswith("predict") else (X, y)
+    with pytest.raises(NotFittedError, match="MetaLearner instance is not fitted"):
+        method(*arguments)
+
+
+def test_what_a_regressor_lacks(regression):
+    meta = regression.meta().fit(regression.tasks)
+    for name in ("predict_proba", "predict_log_proba", "classes_"):
+        assert not hasattr(meta, name)

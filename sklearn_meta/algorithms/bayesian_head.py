@@ -155,16 +155,20 @@ class BayesianHead(MetaAlgorithm):
         covariance = mode.output_covariance(query.scaled)  # (tasks, m, k, k)
         if loss.deviance:
             variance = np.einsum("tmkk->tmk", covariance)
-            return np.sqrt(np.exp(params["log_noise"]) * (mean + mean**2 * variance))
+            std = np.sqrt(np.exp(params["log_noise"]) * (mean + mean**2 * variance))
+            return std.astype(X.dtype, copy=False)
         half = loss.curvature(mean[:, :, None], covariance)  # from logits to probabilities
         both = loss.curvature(mean[:, :, None], half.mT)
-        return np.sqrt(np.maximum(np.einsum("tmkk->tmk", both), 0))
+        variance = np.maximum(np.einsum("tmkk->tmk", both), 0)
+        most = mean * (1 - mean)  # the variance of a number between 0 and 1 with this mean
+        return np.sqrt(np.minimum(variance, most)).astype(X.dtype, copy=False)
 
     def _spread(self, network, params, support, X):
         """Predictive variance over noise, squared error, (tasks, m, 1)."""
         mode, query = self._posterior(network, params, support, X)
         covariance = mode.solve(query.scaled.mT)  # (tasks, p, m)
-        return 1 + np.einsum("tmp,tpm->tm", query.scaled, covariance)[..., None]
+        variance = np.einsum("tmp,tpm->tm", query.scaled, covariance)[..., None]
+        return 1 + np.maximum(variance, 0)
 
     def _posterior(self, network, params, support, X):
         rows = self._whiten(network, params, support.X, support.logit_mask)

@@ -5,9 +5,12 @@ prior precision, so that the output weights `U`, measured from the prior mean, a
 normal a priori. The mode minimises ``sum_rows weight * nll(offset + F U) + |U|^2 / 2``.
 """
 
+import warnings
+
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.linalg import LinearOperator, cg
+from sklearn.exceptions import ConvergenceWarning
 
 
 def posterior_mode(loss, F, offset, batch):
@@ -31,7 +34,7 @@ def posterior_mode(loss, F, offset, batch):
 
 
 class _Mode:
-    """What a mode offers.
+    """What a mode offers, in the precision of F; inside, that of `precision`.
 
     Attributes
     ----------
@@ -41,15 +44,28 @@ class _Mode:
         Row weight times (expected target - target), at the mode.
     """
 
+    precision = None
+
     def __init__(self, loss, F, offset, batch):
-        self.loss, self.F, self.offset, self.batch = loss, F, offset, batch
-        self.weight = batch.weight[..., None]  # (tasks, n, 1)
+        self.loss, self.dtype = loss, F.dtype
+        arrays = F, offset, batch.y, batch.weight[..., None]
+        precision = self.precision or F.dtype
+        self.F, self.offset, self.y, self.weight = (
+            array.astype(precision, copy=False) for array in arrays
+        )
         self._find()
 
-    def _move_to(self, U):
-        self.U = U
-        self.mean = self.loss.mean(self.offset + self.F @ U)
-        self.residual = self.weight * (self.mean - self.batch.y)
+    @property
+    def U(self):
+        return self._given(self._mode)
+
+    @property
+    def residual(self):
+        return self._given(self._residual)
+
+    def solve(self, B):
+        """The posterior covariance (the inverse Hessian) times B (tasks, p, m)."""
+        return self._given(self._solve(B))
 
     def adjoint(self, d_mode):
         """Gradients at F and at the offset, from the gradient at the mode.
@@ -57,9 +73,18 @@ class _Mode:
         By the implicit function theorem: ``g(U) = F' residual + U = 0`` at the mode, so
         the loss changes by ``-(H^-1 d_mode) . dg``.
         """
-        direction = self.solve(d_mode)  # (tasks, p, k)
-        curved = self.weight * self.loss.curvature(self.mean, self.F @ direction)
-        return -(curved @ self.U.mT + self.residual @ direction.mT), -curved
+        direction = self._solve(d_mode)  # (tasks, p, k)
+        curved = self.weight * self.loss.curvature(self._mean, self.F @ direction)
+        d_rows = -(curved @ self._mode.mT + self._residual @ direction.mT)
+        return self._given(d_rows), self._given(-curved)
+
+    def _given(self, array):
+        return array.astype(self.dtype, copy=False)
+
+    def _move_to(self, mode):
+        self._mode = mode
+        self._mean = self.loss.mean(self.offset + self.F @ mode)
+        self._residual = self.weight * (self._mean - self.y)
 
 
 class RidgeMode(_Mode):
@@ -69,7 +94,7 @@ class RidgeMode(_Mode):
         n, p = self.F.shape[1:]
         root = np.sqrt(self.weight)
         self.rooted = root * self.F
-        target = root * (self.batch.y - self.offset)
+        target = root * (self.y - self.offset)
         self.kernel_side = n <= p
         rows = self.rooted if self.kernel_side else self.rooted.mT
         self.matrix = _add_to_diagonal(rows @ rows.mT, 1)  # (tasks, n, n) or (tasks, p, p)
@@ -78,8 +103,7 @@ class RidgeMode(_Mode):
         else:
             self._move_to(np.linalg.solve(self.matrix, self.rooted.mT @ target))
 
-    def solve(self, B):
-        """The posterior covariance ``(I + F'WF)^-1`` times B (tasks, p, m)."""
+    def _solve(self, B):
         if self.kernel_side:
             return B - self.rooted.mT @ np.linalg.solve(self.matrix, self.rooted @ B)
         return np.linalg.solve(self.matrix, B)
@@ -90,9 +114,10 @@ class NewtonMode(_Mode):
 
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm
     3.3. Newton's systems are solved on the kernel side while the support is small, else by
-    conjugate gradients.
+    conjugate gradients; in double precision, since unscaled features make them hard.
     """
 
+    precision = np.float64
     max_iter = 100
 
     def _find(self):
@@ -102,39 +127,44 @@ class NewtonMode(_Mode):
         self._move_to(np.zeros((len(self.F), p, self.offset.shape[-1]), self.F.dtype))
         tolerance = np.finfo(self.F.dtype).eps ** 0.4  # Newton squares what is left after it
         for _ in range(self.max_iter):
-            step = self._damped(-self.solve(self.F.mT @ self.residual + self.U))
-            self._move_to(self.U + step)
-            if np.abs(step).max(initial=0) <= tolerance * (1 + np.abs(self.U).max(initial=0)):
+            step = self._damped(-self._solve(self.F.mT @ self._residual + self._mode))
+            self._move_to(self._mode + step)
+            if np.abs(step).max(initial=0) <= tolerance * (1 + np.abs(self._mode).max(initial=0)):
                 return
+        warnings.warn(
+            f"a task's posterior mode was not reached in {self.max_iter} Newton steps: scale the "
+            "features, or give the prior more precision",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
 
     def _objective(self, z, U):
-        nll = self.loss.row_losses(z, self.batch.y) / self.loss.factor(z.shape[-1])
-        return (nll * self.batch.weight).sum(axis=1) + 0.5 * (U * U).sum(axis=(1, 2))
+        nll = self.loss.row_losses(z, self.y) / self.loss.factor(z.shape[-1])
+        return (nll * self.weight[..., 0]).sum(axis=1) + 0.5 * (U * U).sum(axis=(1, 2))
 
     def _damped(self, step):
         """Halve the step of each task until its objective does not grow."""
-        z, dz = self.offset + self.F @ self.U, self.F @ step
-        before = self._objective(z, self.U)
+        z, dz = self.offset + self.F @ self._mode, self.F @ step
+        before = self._objective(z, self._mode)
         slack = 1e3 * np.finfo(z.dtype).eps * (1 + np.abs(before))
         scale = np.ones((len(z), 1, 1), z.dtype)
         for _ in range(30):
             with np.errstate(over="ignore", invalid="ignore"):
-                after = self._objective(z + scale * dz, self.U + scale * step)
+                after = self._objective(z + scale * dz, self._mode + scale * step)
             worse = ~(after <= before + slack)
             if not worse.any():
                 break
             scale[worse] *= 0.5
         return scale * step
 
-    def solve(self, B):
-        """The inverse Hessian times B (tasks, p, k)."""
+    def _solve(self, B):
         if self.gram is None:
             return self._solve_by_cg(B)
         return B - self.F.mT @ self._inverse_kernel(self.F @ B)
 
     def _inverse_kernel(self, FB):
         """``(W^-1 + K)^-1 FB`` for the row Hessians W and the Gram matrix K."""
-        root = np.sqrt(self.weight * self.loss.diagonal(self.mean)).mT  # (tasks, k, n)
+        root = np.sqrt(self.weight * self.loss.diagonal(self._mean)).mT  # (tasks, k, n)
         inner = root[..., None] * self.gram[:, None] * root[..., None, :]
         _add_to_diagonal(inner, 1)
         if not self.loss.coupled:
@@ -142,14 +172,14 @@ class NewtonMode(_Mode):
         diagonal = root[..., None] * np.eye(root.shape[-1], dtype=root.dtype)
         E = root[..., None] * np.linalg.solve(inner, diagonal)  # (tasks, k, n, n)
         EB = (E @ FB.mT[..., None])[..., 0]  # (tasks, k, n)
-        total = _add_to_diagonal(E.sum(axis=1), self.batch.weight == 0)  # 1 for padding
+        total = _add_to_diagonal(E.sum(axis=1), self.weight[..., 0] == 0)  # 1 for padding
         shared = np.linalg.solve(total, EB.sum(axis=1)[..., None])  # (tasks, n, 1)
         return (EB - (E @ shared[:, None])[..., 0]).mT
 
     def _solve_by_cg(self, B):
         def hessian(flat):
             V = flat.reshape(B.shape)
-            curved = self.weight * self.loss.curvature(self.mean, self.F @ V)
+            curved = self.weight * self.loss.curvature(self._mean, self.F @ V)
             return (self.F.mT @ curved + V).ravel()
 
         operator = LinearOperator((B.size, B.size), matvec=hessian, dtype=B.dtype)
@@ -165,10 +195,11 @@ class NewtonMode(_Mode):
         -------
         ndarray of shape (tasks, m, k, k)
         """
-        return np.stack([self._task_covariance(task, rows) for task, rows in enumerate(Q)])
+        tasks = enumerate(Q.astype(self.precision, copy=False))
+        return self._given(np.stack([self._task_covariance(task, rows) for task, rows in tasks]))
 
     def _task_covariance(self, task, Q):
-        F, mean = self.F[task], self.mean[task]  # (n, p), (n, k)
+        F, mean = self.F[task], self._mean[task]  # (n, p), (n, k)
         p, k = F.shape[1], mean.shape[1]
         rows = self.loss.diagonal(mean)[:, :, None] * np.eye(k)  # (n, k, k), row Hessians
         if self.loss.coupled:

@@ -23,7 +23,8 @@ class Layout:
 
     def view(self, vector, name):
         """The array called `name` in a vector (size,) or in each of (tasks, size)."""
-        return vector[..., self.slices[name]].reshape(*vector.shape[:-1], *self.shapes[name])
+        shape = (*vector.shape[:-1], *self.shapes[name])
+        return vector[..., self.slices[name]].reshape(shape)
 
     def extend(self, shapes):
         """The layout with further arrays behind these."""

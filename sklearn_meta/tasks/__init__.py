@@ -1,7 +1,7 @@
 """Tasks: collections of small data sets, and the episodes drawn from them."""
 
 from ._batch import TaskArrays, TaskBatch
-from ._collection import TaskCollection
+from ._collection import TaskCollection, check_groups, missing_values
 from ._episodes import EpisodeSampler
 from ._streams import CollectionStream, DistributionStream
 
@@ -12,4 +12,6 @@ __all__ = [
     "TaskArrays",
     "TaskBatch",
     "TaskCollection",
+    "check_groups",
+    "missing_values",
 ]

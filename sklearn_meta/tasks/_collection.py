@@ -3,9 +3,10 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils.validation import column_or_1d
+from scipy.sparse import issparse
 
-from .._compat import num_features, num_samples, safe_indexing
+from .._compat import is_pandas_na, is_scalar_nan, num_features, num_samples, safe_indexing
+from .._messages import of_task, plain
 from ._batch import ragged_rows
 
 
@@ -79,7 +80,7 @@ class TaskCollection:
         """
         X = _rows(X, "X")
         y = np.asarray(y)
-        task_ids, counts, order = _sort_by_task(_check_groups(groups, num_samples(X)))
+        task_ids, counts, order = _sort_by_task(check_groups(groups, num_samples(X)))
         _check_length("y", y, num_samples(X))
         if is_support is not None:
             is_support = np.asarray(is_support, dtype=bool)
@@ -140,7 +141,7 @@ class TaskCollection:
         ----------
         tasks : sequence of (X, y)
         task_ids : array-like of shape (n_tasks,), default=None
-            None numbers them.
+            None numbers them from 0 (so that of two lists, task 0 is the same task).
         shared_labels : bool, default=True
 
         Returns
@@ -155,16 +156,17 @@ class TaskCollection:
         """
         if len(tasks) == 0:
             raise ValueError("a collection needs at least one task, found none")
-        ids = np.arange(len(tasks)) if task_ids is None else _check_groups(task_ids, len(tasks))
-        Xs = [_rows(X, f"X of task {name!r}") for name, (X, _) in zip(ids, tasks, strict=True)]
+        ids = np.arange(len(tasks))
+        if task_ids is not None:
+            ids = check_groups(task_ids, len(tasks), "task_ids", "task")
+            if len(set(ids.tolist())) < len(ids):
+                raise ValueError(f"task_ids names a task twice: {ids.tolist()}")
+        Xs = [_rows(X, of_task("X", name)) for name, (X, _) in zip(ids, tasks, strict=True)]
         ys = [np.asarray(y) for _, y in tasks]
-        for name, X, y in zip(ids.tolist(), Xs, ys, strict=True):
-            if num_features(X) != num_features(Xs[0]):
-                raise ValueError(
-                    f"X of task {name!r} has {num_features(X)} columns, expected "
-                    f"{num_features(Xs[0])} as in task {ids[0]!r}"
-                )
-            _check_length(f"y of task {name!r}", y, num_samples(X))
+        for name, X, y in zip(ids, Xs, ys, strict=True):
+            _check_alike(of_task("X", name), _columns(X), _columns(Xs[0]), ids[0])
+            _check_length(of_task("y", name), y, num_samples(X))
+            _check_alike(of_task("y", name), y.shape[1:], ys[0].shape[1:], ids[0])
         offsets = np.concatenate([[0], np.cumsum([len(y) for y in ys])])
         return cls(_stack(Xs), np.concatenate(ys), offsets, ids, shared_labels=shared_labels)
 
@@ -200,7 +202,7 @@ class TaskCollection:
             key = key[0]
         tasks = np.arange(len(self))[key]
         if isinstance(tasks, Integral):
-            rows = slice(self.offsets[tasks], self.offsets[tasks + 1])
+            rows = np.arange(self.offsets[tasks], self.offsets[tasks + 1])
             return safe_indexing(self.X, rows), self.y[rows]
         rows, sizes = ragged_rows(self.offsets, tasks)
         return TaskCollection(
@@ -223,6 +225,8 @@ class TaskCollection:
 
 def _rows(X, name):
     """X as rows and columns: a dataframe as it is, anything else as an array."""
+    if issparse(X):
+        raise TypeError(f"{name} is sparse, expected a dense array or a dataframe: X.toarray()")
     X = X if hasattr(X, "columns") else np.asarray(X)
     if len(X.shape) != 2:
         raise ValueError(f"{name} has the shape {X.shape}, expected (rows, columns)")
@@ -241,21 +245,41 @@ def _stack(Xs):
     return pl.concat(Xs)
 
 
-def _check_length(name, values, n_rows):
-    if len(values) != n_rows:
-        raise ValueError(f"{name} has {len(values)} entries, expected {n_rows}, one a row of X")
+def _columns(X):
+    """What tables must agree in: the names of columns, or their number."""
+    return list(X.columns) if hasattr(X, "columns") else f"{num_features(X)} columns"
 
 
-def _check_groups(groups, n_rows):
-    groups = column_or_1d(groups)
-    if len(groups) != n_rows:
-        raise ValueError(f"groups has {len(groups)} entries, expected {n_rows}, one a row of X")
-    missing = groups != groups  # NaN is what does not equal itself
-    if groups.dtype == object:
-        missing = missing | np.array([group is None for group in groups], bool)
-    if np.any(missing):
-        raise ValueError(f"groups has no task id in row {int(np.flatnonzero(missing)[0])}")
-    return groups
+def _check_alike(name, found, expected, first):
+    if found != expected:
+        raise ValueError(f"{name} has {found}, expected {expected} as in task {plain(first)!r}")
+
+
+def _check_length(name, values, expected, each="row of X"):
+    if len(values) != expected:
+        raise ValueError(f"{name} has {len(values)} entries, expected {expected}, one a {each}")
+
+
+def check_groups(groups, n_rows, name="groups", each="row of X"):
+    """Task ids as an array, one for each row, none missing."""
+    groups = np.asarray(groups)
+    if groups.ndim == 2 and groups.shape[1] == 1:
+        groups = groups[:, 0]
+    if groups.ndim != 1:
+        raise ValueError(f"{name} has the shape {groups.shape}, expected ({n_rows},)")
+    _check_length(name, groups, n_rows, each)
+    missing = missing_values(groups)
+    if missing.any():
+        place = int(np.flatnonzero(missing)[0])
+        raise ValueError(f"{name} has no task id in {each.split()[0]} {place}")
+    return groups.astype("datetime64[us]") if groups.dtype.kind == "M" else groups
+
+
+def missing_values(values):
+    """Mask of None, NaN, NaT and pandas' NA."""
+    if values.dtype != object:
+        return values != values
+    return np.array([x is None or is_pandas_na(x) or is_scalar_nan(x) for x in values], bool)
 
 
 def _sort_by_task(groups):

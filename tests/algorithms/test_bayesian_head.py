@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from helpers import (
     CASES,
+    cast,
     central_difference,
     make_network,
     make_params,
@@ -210,6 +211,7 @@ def test_adapted_head_minimises_the_negative_log_posterior(case, hidden):
 def test_predictive_std_is_laplaces(case, hidden):
     """From an inverted numeric Hessian, by the delta method through a numeric Jacobian."""
     network, params, support, query = draw(case, hidden=hidden)
+    params["log_precision"][...] += 0.3  # the delta method is for a narrow posterior
     std = BayesianHead().predict_std(network, params, support, query.X)
     for i, task in enumerate(tasks_of(support)):
         W, function = heads(network, params, support)[i], objective(network, params, task)
@@ -223,6 +225,39 @@ def test_predictive_std_is_laplaces(case, hidden):
             if case == "poisson":
                 variance = np.exp(params["log_noise"]) * (mean + variance)
             np.testing.assert_allclose(std[i, m], np.sqrt(variance), rtol=1e-6)
+
+
+@pytest.mark.parametrize("case", ["binary", "softmax"])
+def test_std_of_a_probability_is_at_most_one_half(case):
+    """A prior so weak that the logits may be anything: a number from 0 to 1 varies no more."""
+    network, _, support, query = draw(case)
+    params = BayesianHead(init_precision=1e-4).init_params(
+        network, np.random.RandomState(0), np.float64
+    )
+    std = BayesianHead().predict_std(network, params, support, query.X)
+    assert std.max() <= 0.5
+
+
+@pytest.mark.parametrize("case", ["binary", "softmax"])
+def test_std_of_unscaled_features_in_single_precision(case):
+    """8 x 8 pixels of 0 to 255 under a weak prior, against double precision."""
+    rng = np.random.RandomState(0)
+    network = make_network(case, (), n_features=64)
+    support, query = (ragged_batch(rng, network, sizes) for sizes in ([10, 20], [4, 4]))
+    support, query = (
+        batch._replace(X=rng.uniform(0, 255, batch.X.shape)) for batch in (support, query)
+    )
+    algorithm = BayesianHead(init_precision=1e-3)
+    exact, rough = (
+        algorithm.predict_std(
+            network,
+            algorithm.init_params(network, np.random.RandomState(0), dtype),
+            cast(support, dtype),
+            query.X.astype(dtype),
+        )
+        for dtype in (np.float64, np.float32)
+    )
+    np.testing.assert_allclose(rough, exact, rtol=0.05, atol=0.01)
 
 
 def test_a_class_that_a_task_does_not_have_has_no_std():
@@ -343,11 +378,12 @@ def test_classes_have_no_noise_to_calibrate(case):
 
 
 def test_a_perfect_fit_calibrates_to_a_finite_noise():
-    network, params, support, _ = draw("squared_error")
-    W0 = prior_mean(network, params)
-    support = support._replace(y=with_ones(support.X) @ W0)
-    calibrated = BayesianHead().calibrate(network, params, support, support)
+    network, _, support, query = draw("squared_error")
+    support, query = (batch._replace(y=np.zeros_like(batch.y)) for batch in (support, query))
+    calibrated = BayesianHead().calibrate(network, alike(network), support, query)
     assert np.isfinite(calibrated["log_noise"]).all()
+    std = BayesianHead().predict_std(network, calibrated, support, query.X)
+    np.testing.assert_allclose(std, 0, atol=1e-100)
 
 
 def test_initial_precision_and_noise():
@@ -371,7 +407,7 @@ def test_loss_is_that_of_the_adapted_network_on_the_query(case):
     network, params, support, query = draw(case, hidden=(4,))
     loss, _ = BayesianHead().meta_gradient(network, params, support, query)
     losses = []
-    for W, i, rows in zip(heads(network, params, support), range(3), tasks_of(query), strict=True):
+    for W, rows in zip(heads(network, params, support), tasks_of(query), strict=True):
         z = features(network, params, rows.X[0]) @ W
         losses.append(plain_loss(network.loss_name, z, rows.y[0], rows.weight[0]))
     np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-12)

@@ -69,8 +69,8 @@ def test_squared_error_is_ridge_regression(case, p):
     loss, F, offset, batch = draw(case, p)
     mode = posterior_mode(loss, F, offset, batch)
     assert mode.kernel_side == (p == 12)
-    for U, (F, offset, y, weight) in zip(mode.U, each(F, offset, batch), strict=True):
-        ridge = Ridge(alpha=1, fit_intercept=False).fit(F, y - offset, weight)
+    for U, (features, base, y, weight) in zip(mode.U, each(F, offset, batch), strict=True):
+        ridge = Ridge(alpha=1, fit_intercept=False).fit(features, y - base, weight)
         np.testing.assert_allclose(U.T, np.atleast_2d(ridge.coef_), rtol=1e-10, atol=1e-12)
 
 
@@ -195,9 +195,9 @@ def test_a_padded_batch_is_a_loop_over_its_tasks(case, n_classes):
     mode = posterior_mode(loss, F, offset, batch)
     d_mode = np.random.RandomState(1).standard_normal(mode.U.shape)
     d_features, d_offset = mode.adjoint(d_mode)
-    for i, (F, offset, y, weight) in enumerate(each(F, offset, batch)):
-        task = TaskBatch(F[None], y[None], weight[None])
-        alone = posterior_mode(loss, F[None], offset[None], task)
+    for i, (features, base, y, weight) in enumerate(each(F, offset, batch)):
+        task = TaskBatch(features[None], y[None], weight[None])
+        alone = posterior_mode(loss, features[None], base[None], task)
         np.testing.assert_allclose(mode.U[i], alone.U[0], atol=1e-12)
         rows = batch.weight[i] > 0
         expected = alone.adjoint(d_mode[[i]])
@@ -274,6 +274,21 @@ def gradients(case, U, F, offset, batch):
     return np.stack([objective(CASES[case][0], *task)(u.ravel())[1] for u, task in tasks])
 
 
+@pytest.mark.parametrize("case", ["binary", "softmax"])
+def test_single_precision_finds_the_mode_of_unscaled_features(case):
+    """28 x 28 pixels of 0 to 255 under a prior precision of 10, against double precision."""
+    loss, F, offset, batch = draw(case, 784, sizes=[10, 20, 30])
+    rng = np.random.RandomState(0)
+    F = rng.uniform(0, 255, F.shape) * (rng.uniform(size=F.shape) < 0.3) / np.sqrt(10)
+    exact = posterior_mode(loss, F, offset, batch)
+    single = F.astype(np.float32), offset.astype(np.float32), cast(batch, np.float32)
+    rough = posterior_mode(loss, *single)
+    for i, task in enumerate(each(F, offset, batch)):
+        function = objective(CASES[case][0], *task)
+        lowest = function(exact.U[i].ravel())[0]
+        assert function(rough.U[i].astype(float).ravel())[0] < lowest + 0.01
+
+
 @every_case
 @pytest.mark.parametrize("n", [8, 25])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -281,8 +296,8 @@ def test_dtype_is_kept(case, n, dtype):
     loss, F, offset, batch = widen(*draw(case, 3), n)
     exact = posterior_mode(loss, F, offset, batch)
     mode = posterior_mode(loss, F.astype(dtype), offset.astype(dtype), cast(batch, dtype))
-    results = [mode.U, mode.residual, mode.solve(mode.U), *mode.adjoint(mode.U)]
-    if not loss.quadratic:
-        results.append(mode.output_covariance(F.astype(dtype)))
+    Q = F.astype(dtype)
+    width = mode.solve(Q.mT) if loss.quadratic else mode.output_covariance(Q)
+    results = [mode.U, *mode.adjoint(mode.U), width]
     assert {result.dtype for result in results} == {np.dtype(dtype)}
     np.testing.assert_allclose(mode.U, exact.U, atol=1e-4)

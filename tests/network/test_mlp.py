@@ -19,7 +19,7 @@ from sklearn_meta.network import MLP
 from sklearn_meta.tasks import TaskBatch
 
 every_case = pytest.mark.parametrize("case", CASES)
-few_examples = settings(deadline=None, derandomize=True, max_examples=60)
+few_examples = settings(deadline=None, derandomize=True, max_examples=60, database=None)
 SIZES = [5, 1, 3]
 
 

@@ -270,6 +270,22 @@ def test_from_arrays_says_what_is_wrong(arguments, message):
         TaskCollection.from_arrays(*arguments)
 
 
+@pytest.mark.parametrize(
+    "groups",
+    [
+        pl.Series(["a", "b", "c", None, "a", "b"]),
+        pd.Series(["a", "b", "c", pd.NA, "a", "b"], dtype="string"),
+        pd.Series(["a", "b", "c", pd.NA, "a", "b"], dtype=object),
+        pd.Series([1, 2, 3, pd.NA, 1, 2], dtype="Int64"),
+        pd.to_datetime(pd.Series(["2020", "2021", "2022", None, "2020", "2021"])),
+    ],
+    ids=["polars", "string", "object", "Int64", "datetime"],
+)
+def test_from_arrays_names_the_row_without_a_task_id(groups):
+    with pytest.raises(ValueError, match="groups has no task id in row 3"):
+        TaskCollection.from_arrays(X6, np.zeros(6), groups)
+
+
 def test_from_arrays_checks_is_support():
     with pytest.raises(ValueError, match="is_support has 2 entries, expected 6"):
         TaskCollection.from_arrays(X6, np.zeros(6), GROUPS, is_support=[True, False])
@@ -311,7 +327,7 @@ def test_from_tasks_names_the_task_that_is_wrong(tasks, message):
 @pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
 def test_from_tasks_names_the_task_of_other_columns(kind):
     tasks = [(kind({"u": [1.0], name: [2.0]}), [0.0]) for name in ("v", "w")]
-    with pytest.raises(ValueError, match="task 1.*w"):
+    with pytest.raises(ValueError, match=r"task 1.*w"):
         TaskCollection.from_tasks(tasks)
 
 

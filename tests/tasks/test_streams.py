@@ -25,7 +25,7 @@ def draw_tasks(stream, random_state):
 
 def test_a_collection_gives_its_tasks_without_replacement_and_alike():
     sampler = EpisodeSampler(make_arrays(0, 10), **OPTIONS)
-    stream, random_state = CollectionStream(sampler, np.array([1, 4, 5, 7, 9]), 3), np.random
+    stream = CollectionStream(sampler, np.array([1, 4, 5, 7, 9]), 3)
     random_state = np.random.RandomState(0)
     drawn = np.array([draw_tasks(stream, random_state) for _ in range(500)])
     assert drawn.shape == (500, 3)

@@ -1,0 +1,13 @@
+"""How messages name things."""
+
+import numpy as np
+
+
+def plain(value):
+    """A NumPy scalar as Python's own, which prints as the user wrote it."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def of_task(what, task):
+    """`what`, of the task if it has a name."""
+    return what if task is None else f"{what} of task {plain(task)!r}"
