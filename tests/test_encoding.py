@@ -118,7 +118,7 @@ def test_renewed_it_has_the_network_of_the_estimator_and_all_else_as_it_was():
 def test_it_is_not_renewed_for_another_kind_or_loss(later):
     encoder = fit(REGRESSOR, make_collection())
     with pytest.raises(
-        ValueError, match="goes on with MLPRegressor and loss='squared_error', .*found"
+        ValueError, match=r"goes on with MLPRegressor and loss='squared_error', .*found"
     ):
         encoder.renew(later, **encoder.options)
 
