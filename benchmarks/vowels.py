@@ -46,7 +46,7 @@ def contestants(train, seed, quick):
     search = GridSearchCV(
         meta_learner(seed, n_shots=(0, 1), **few),
         GRID,
-        cv=KFold(3, shuffle=True, random_state=seed),
+        cv=KFold(5, shuffle=True, random_state=seed),
         n_jobs=2,
     ).fit(train)
     print(f"  split {seed}: chosen {list(search.best_params_.values())}", flush=True)
