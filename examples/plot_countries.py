@@ -12,6 +12,7 @@ The table shows R2 over all other years of the unseen countries, with 95% interv
 resampling countries; the picture shows the same.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
@@ -114,8 +115,6 @@ for name, row in results.items():
 
 # %%
 # The few-shot curve.
-
-import matplotlib.pyplot as plt  # noqa: E402
 
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 for name, row in results.items():

@@ -11,6 +11,7 @@ Each of 76 speakers says ten vowels twice. Of an unseen speaker some vowels of t
 are shown, and all ten of the second round are to be recognised.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
@@ -87,8 +88,6 @@ for name, means, errors in zip(names, mean, error, strict=True):
 
 # %%
 # The few-shot curve.
-
-import matplotlib.pyplot as plt  # noqa: E402
 
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 for name, means, errors in zip(names, mean, error, strict=True):
