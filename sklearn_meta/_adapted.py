@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._compat import one_blas_thread
+from ._messages import of_task
 from .network import TaskWeights
 from .tasks import TaskArrays
 
@@ -36,12 +37,18 @@ class AdaptedTasks:
         def adapt(tasks, batch):
             return tasks, algorithm.adapt(network, params, batch)
 
-        with one_blas_thread():
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
             parts = Parallel(n_jobs=n_jobs, prefer="threads")(
                 delayed(adapt)(tasks, batch) for tasks, batch in arrays.chunks()
             )
         order = np.argsort(np.concatenate([tasks for tasks, _ in parts]))
         weights = TaskWeights.concatenate([weights for _, weights in parts]).take(order)
+        wrong = np.flatnonzero(~weights.finite(len(ids)))
+        if len(wrong):
+            raise ValueError(
+                f"{of_task('adaptation', ids[wrong[0]])} diverged, its weights are not finite: "
+                f"lower the inner_lr of {algorithm}, or scale the features and targets"
+            )
         return cls(ids, weights, arrays, classes)
 
     def __len__(self):

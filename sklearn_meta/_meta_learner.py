@@ -209,7 +209,7 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
             random_state = check_random_state(self.random_state)
             warm = self.warm_start and hasattr(self, "_params")
             if check.is_distribution(X):
-                check.no_rows_besides(X, y, groups)
+                check.no_rows_besides("a distribution of tasks", y, groups)
                 tasks = check.sample_tasks(self, X, HELD_OUT_SAMPLE, random_state, reset=not warm)
             else:
                 tasks = check.check_collection(self, X, y, groups, reset=not warm)
@@ -248,11 +248,10 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
             tasks = check.check_collection(self, X, y, groups, reset=first)
             if first:
                 self._encoder = self._fit_encoder(tasks, classes=classes)
-            elif classes is not None:
-                check.same_classes(classes, self._encoder.targets)
-            if first:
                 random_state = check_random_state(self.random_state)
                 self._state = self._start(self._init_params(random_state), random_state)
+            elif classes is not None:
+                check.same_classes(classes, self._encoder.targets)
             arrays, own_classes = self._encode_training(tasks)
             state = self._state = self._state.copy()
             state.optimizer.learning_rate = self.meta_lr

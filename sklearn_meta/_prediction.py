@@ -191,7 +191,8 @@ class PredictionMixin:
         X, y, groups
             Rows: `predict(X, groups)` is compared with y. A TaskCollection or a list of
             (X, y): every task is split into support (its marked rows; else `n_shots` of
-            them, of a range the most, of "auto" half) and query, adapted and scored.
+            them, of a range the most, of "auto" half) and query, adapted and scored. A
+            random split is the same at every call, so that scores can be compared.
         sample_weight : array-like of shape (n_rows,), default=None
             Of rows.
 

@@ -110,7 +110,8 @@ def query_losses(algorithm, network, params, support, query):
 
 def train(algorithm, network, state, stream, *, max_iter, gate=None, verbose=False):
     """Take up to `max_iter` meta-steps; the parameters that are kept."""
-    with one_blas_thread():
+    # what overflows is an error of check_finite's, which says more than NumPy's warning
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         for n in range(1, max_iter + 1):
             state.step(algorithm, network, *stream.draw(state.random_state))
             if n % EVALUATE_EVERY and n < max_iter:

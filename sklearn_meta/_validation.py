@@ -171,9 +171,7 @@ def _check_tasks(meta, X, y, groups, reset):
         raise ValueError(
             f"task_feature={meta.task_feature!r} is for rows; a task collection has ids of its own"
         )
-    for name, value in (("y", y), ("groups", groups)):
-        if value is not None:
-            raise ValueError(f"{name} must be None where X is a task collection, got {name}")
+    no_rows_besides("a task collection", y, groups)
     collection = X if isinstance(X, TaskCollection) else TaskCollection.from_tasks(X)
     if len(collection) == 0 or collection.n_rows == 0:
         raise ValueError(f"X must hold at least one task with rows, got {collection!r}")
@@ -326,10 +324,11 @@ def feature_names(meta):
     return [other for other in names if other != name]
 
 
-def no_rows_besides(distribution, y, groups):
+def no_rows_besides(tasks, y, groups):
+    """Tasks bring their own targets and ids; `tasks` says what X is."""
     for name, value in (("y", y), ("groups", groups)):
         if value is not None:
-            raise ValueError(f"{name} must be None where X is a distribution of tasks")
+            raise ValueError(f"{name} must be None where X is {tasks}")
 
 
 def same_classes(classes, targets):

@@ -287,7 +287,6 @@ def test_verbose_prints_the_loss_and_the_score(capsys):
     assert second.startswith("Meta-step 60, loss ")
 
 
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid:RuntimeWarning")
 def test_a_diverged_loss_is_an_error_that_says_what_to_do():
     network = make_network("squared_error", ())
     state, stream = start(MAML(inner_lr=1e200), network), Episodes(network)
@@ -295,7 +294,6 @@ def test_a_diverged_loss_is_an_error_that_says_what_to_do():
         train(MAML(inner_lr=1e200), network, state, stream, max_iter=5)
 
 
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid:RuntimeWarning")
 def test_held_out_tasks_whose_loss_is_not_finite_are_an_error():
     """The training tasks' losses are finite, those of the tasks that judge are not."""
     network = make_network("squared_error", ())

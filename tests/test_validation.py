@@ -332,7 +332,6 @@ PARAMETERS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid:RuntimeWarning")
 @pytest.mark.parametrize("case", PARAMETERS)
 def test_parameters(regression, case):
     params, error, match = PARAMETERS[case]
@@ -556,3 +555,13 @@ def test_a_first_fit_that_fails_leaves_no_trace(regression, method):
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="diverged"):
         getattr(meta, method)(1e9 * X, y, groups)
     assert vars(meta) == before
+
+
+def test_adaptation_that_diverges_names_the_task(regression):
+    """The training tasks are tame, the new one's numbers are far out of their range."""
+    meta = regression.meta("maml").fit(regression.tasks)
+    X, y = regression.new
+    match = r"adaptation of task 'wild' diverged.*inner_lr of MAML"
+    check_error(
+        meta, lambda meta: meta.fit_adapt(1e90 * X, y, ["wild"] * len(y)), ValueError, match
+    )

@@ -25,6 +25,16 @@ class TaskWeights(NamedTuple):
         """The layers of one task, [(weights (fan_in, fan_out), bias (fan_out,)), ...]."""
         return self._map(lambda array, shared: array if shared else array[number]).layers
 
+    def finite(self, n_tasks):
+        """Mask of the tasks all of whose weights are finite, (tasks,)."""
+        finite = np.ones(n_tasks, bool)
+        for layer in self.layers:
+            for array in layer:
+                shared = layer[0].ndim == 2
+                own_axes = None if shared else tuple(range(1, array.ndim))
+                finite &= np.isfinite(array).all(axis=own_axes)
+        return finite
+
     @staticmethod
     def concatenate(parts):
         """The networks of several batches in one; shared layers must be the same."""
