@@ -191,9 +191,7 @@ class BayesianHead(MetaAlgorithm):
         layers = network.layers(params.vector)
         deltas = network.hidden_deltas(layers, rows.inputs, d_features[..., :-1])
         gradient = Params(np.zeros_like(params.vector), params.layout)
-        gradient.vector[: network.layout.size] = network.gradient(
-            rows.inputs, deltas, per_task=False
-        )
+        gradient.vector[: network.layout.size] = network.gradient(rows.inputs, deltas)
         gradient["log_precision"][...] = (-0.5 * SPEED) * np.einsum(
             "tnp,tnp->p", d_scaled, rows.scaled
         )
