@@ -5,20 +5,27 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 
-from .._compat import HasMethods, Interval, num_samples, validate_parameter_constraints
+from .._compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    num_samples,
+    validate_parameter_constraints,
+)
 from ._collection import TaskCollection
 from ._n_way_k_shot import SHAPE_CONSTRAINTS, NWayKShot
 
 PARAMETER_CONSTRAINTS = SHAPE_CONSTRAINTS | {
     "n_partitions": [Interval(Integral, 1, None, closed="left")],
     "n_clusters": [Interval(Integral, 2, None, closed="left"), None],
-    "transformer": [HasMethods("fit_transform"), None],
+    "transformer": [HasMethods("fit_transform"), StrOptions({"passthrough"}), None],
     "clusterer": [HasMethods("fit_predict"), None],
     "random_state": ["random_state"],
 }
-MOST_CLUSTERS = 1000  # unless asked for: the time k-means takes grows with them
+CLUSTER_SIZE, MOST_CLUSTERS, MOST_COMPONENTS = 32, 500, 50  # by default
 NOISE = -1  # scikit-learn's label of rows that are in no cluster
 
 
@@ -49,17 +56,16 @@ def pseudo_tasks(
         How many times to cluster. The first is of the features unscaled, each other one of
         the features times numbers drawn from U[0, 1].
     n_clusters : int, default=None
-        Clusters in a partition. None: so many that a cluster has on average twice the rows
-        that a task draws of it, but at most 1000. Clusters that turn out too small for a
-        task are left out. More clusters are purer; fewer are less often left out.
+        Clusters in a partition. None: one for every 32 rows (or every two times what a task
+        draws of a cluster, if that is more), at most 500. Clusters that turn out too small for
+        a task are left out.
     n_way, n_shots : int, default=5 and 1
         Clusters that make a task, and support rows of each.
     n_query : int, default=5
-        Query rows of each. The fewer a task takes, the smaller, and so the purer, clusters
-        can be.
-    transformer : transformer or Pipeline, default=None
-        Its ``fit_transform(X)`` gives the features to cluster by, of about the same scale: a
-        `StandardScaler` for features in different units, `PCA` for images. Cloned.
+        Query rows of each.
+    transformer : transformer, Pipeline or "passthrough", default=None
+        Its ``fit_transform(X)`` gives the features to cluster by; "passthrough" takes X as it
+        is. None is ``PCA(50, whiten=True)``, or as many components as X has. Cloned.
     clusterer : clusterer, default=None
         Anything with ``fit_predict``; rows with the label -1 are in no cluster. Cloned.
         None is ``MiniBatchKMeans(n_clusters, n_init=1)``.
@@ -90,10 +96,9 @@ def pseudo_tasks(
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from sklearn.decomposition import PCA
     >>> from sklearn_meta.tasks import pseudo_tasks
     >>> X, _ = load_digits(return_X_y=True)
-    >>> tasks = pseudo_tasks(X, n_partitions=3, transformer=PCA(20), random_state=0)
+    >>> tasks = pseudo_tasks(X, n_partitions=3, random_state=0)
     >>> tasks.y.shape
     (1797, 3)
     >>> tasks.sample(100, random_state=0)
@@ -107,13 +112,11 @@ def pseudo_tasks(
     X = TaskCollection.from_arrays(X, y=nothing, groups=nothing).X
     clusterer = _clusterer(clusterer, n_clusters, num_samples(X), **shape)
     random_state = check_random_state(random_state)
-    features = X
-    if transformer is not None:
-        features = _seeded(transformer, random_state).fit_transform(X)
-    features = np.asarray(features)
+    features = _features(X, transformer, random_state)
     partitions = [
         _cluster(clusterer, features, place > 0, random_state) for place in range(n_partitions)
     ]
+    _check_clusters(partitions, n_way, n_shots + n_query)
     return NWayKShot(X, np.column_stack(partitions), **shape, on_small="drop")
 
 
@@ -127,11 +130,25 @@ def _clusterer(clusterer, n_clusters, n_rows, *, n_way, n_shots, n_query):
         )
     if clusterer is None:
         if n_clusters is None:
-            n_clusters = int(np.clip(n_rows // (2 * n_each), n_way, MOST_CLUSTERS))
+            size = max(CLUSTER_SIZE, 2 * n_each)
+            n_clusters = int(np.clip(n_rows // size, n_way, MOST_CLUSTERS))
         return MiniBatchKMeans(n_clusters, n_init=1)
     if n_clusters is not None:
         raise ValueError(f"n_clusters={n_clusters} must be None where a clusterer is given")
     return clusterer
+
+
+def _features(X, transformer, random_state):
+    """What to cluster by, (rows, features)."""
+    if transformer == "passthrough":
+        return np.asarray(X)
+    if transformer is not None:
+        return np.asarray(_seeded(transformer, random_state).fit_transform(X))
+    pca = PCA(min(MOST_COMPONENTS, *X.shape), whiten=True, random_state=random_state)
+    components = np.asarray(pca.fit_transform(X))
+    variance = pca.explained_variance_
+    # whitening would blow the rounding errors of collinear features up to unit variance
+    return components[:, variance > 100 * np.finfo(components.dtype).eps * variance[0]]
 
 
 def _cluster(clusterer, features, scaled, random_state):
@@ -144,6 +161,16 @@ def _cluster(clusterer, features, scaled, random_state):
     noise = np.flatnonzero(labels == NOISE)
     labels[noise] = NOISE - np.arange(len(noise))
     return labels
+
+
+def _check_clusters(partitions, n_way, n_each):
+    """Some partition has clusters enough for a task."""
+    n_large = [np.sum(np.unique(p, return_counts=True)[1] >= n_each) for p in partitions]
+    if max(n_large) < n_way:
+        raise ValueError(
+            f"no partition of X has n_way={n_way} clusters of n_shots + n_query = {n_each} rows "
+            f"or more; the best has {max(n_large)}. Lower these, or change the clusters"
+        )
 
 
 def _seeded(estimator, random_state):
