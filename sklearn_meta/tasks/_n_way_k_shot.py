@@ -62,8 +62,8 @@ class NWayKShot:
     Notes
     -----
     The `n_query` of a MetaLearner caps the query rows of a whole task, of all classes
-    together: give it None to train on all that a task here has. Its `n_shots="auto"` draws
-    from 1 to the `n_shots` here.
+    together: give it None to train on all that a task here has. Its `n_shots` are drawn from
+    the support rows here, and so are never more.
 
     References
     ----------

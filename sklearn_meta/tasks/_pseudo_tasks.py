@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 
 from .._compat import (
     HasMethods,
@@ -140,12 +140,12 @@ def _clusterer(clusterer, n_clusters, n_rows, *, n_way, n_shots, n_query):
 
 def _features(X, transformer, random_state):
     """What to cluster by, (rows, features)."""
-    if transformer == "passthrough":
-        return np.asarray(X)
     if transformer is not None:
-        return np.asarray(_seeded(transformer, random_state).fit_transform(X))
+        if transformer != "passthrough":
+            X = _seeded(transformer, random_state).fit_transform(X)
+        return check_array(X, dtype=[np.float64, np.float32], ensure_all_finite=False)
     pca = PCA(min(MOST_COMPONENTS, *X.shape), whiten=True, random_state=random_state)
-    components = np.asarray(pca.fit_transform(X))
+    components = pca.fit_transform(check_array(X, dtype=[np.float64, np.float32]))
     variance = pca.explained_variance_
     # whitening would blow the rounding errors of collinear features up to unit variance
     return components[:, variance > 100 * np.finfo(components.dtype).eps * variance[0]]

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_meta import MetaLearner
 from sklearn_meta.tasks import NWayKShot, pseudo_tasks
@@ -71,6 +71,16 @@ def test_partitions_are_the_plain_clustering_and_those_of_scaled_features():
     assert len(set(seeds)) == 4
     expected = [Recorder().fit_predict(part) for part in (first, *others)]
     np.testing.assert_array_equal(tasks.y, np.transpose(expected))
+
+
+def test_whole_numbers_are_scaled_as_numbers():
+    X = np.random.RandomState(0).randint(1, 9, size=(60, 3)).astype("u1")
+    Recorder.seen.clear()
+    tasks = pseudo_tasks(X, n_partitions=2, transformer="passthrough", clusterer=Recorder())
+    scale = Recorder.seen[1][0] / X
+    np.testing.assert_allclose(scale, np.tile(scale[:1], (60, 1)))
+    assert np.all((scale > 0) & (scale < 1))
+    assert tasks.X is X
 
 
 def test_the_transformer_is_cloned_and_seeded_and_its_features_are_clustered():
@@ -198,7 +208,8 @@ X60 = np.random.RandomState(0).normal(size=(60, 2))
         ),
         (X60[0], {}, ValueError, r"X has the shape \(2,\)"),
         (X60[:29], {}, ValueError, "X has 29 rows; one task of n_way=5 clusters .* = 6 .*takes 30"),
-        (np.where(X60 > 2, np.nan, X60), {}, ValueError, "Input X contains NaN"),
+        (np.where(X60 > 2, np.nan, X60), {}, ValueError, "Input contains NaN"),
+        (X60, {"transformer": OneHotEncoder()}, TypeError, "Sparse data was passed"),
         (
             X60,
             {"clusterer": KMeans(4), "n_partitions": 2},
