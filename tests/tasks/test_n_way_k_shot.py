@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_meta import MetaLearner
@@ -209,7 +210,7 @@ def test_episodes_keep_to_the_marks_and_number_the_classes_anew(n_shots, expecte
 
 
 def make_blobs(rng, n_classes, n_each=16):
-    """Classes that differ in 3 directions out of 12, amid 5 times as much noise in the others."""
+    """Classes that differ in 3 directions out of 12, amid as much noise in the others."""
     basis, _ = np.linalg.qr(np.random.RandomState(5).normal(size=(12, 12)))
     centres = rng.normal(size=(n_classes, 3)) * 2
     y = np.repeat(np.arange(n_classes), n_each)
@@ -226,18 +227,11 @@ def test_unseen_classes_are_learned_from_one_row_each():
     mlp = MLPClassifier(hidden_layer_sizes=(32,))
     meta = MetaLearner(mlp, n_query=None, max_iter=300, random_state=0).fit(NWayKShot(X, y))
     episodes = NWayKShot(X_new, y_new).sample(200, random_state=1)
-    assert nearest_row(episodes) < 0.5
-    assert meta.score(episodes) > 0.75
+    nearest = KNeighborsClassifier(1)
+    baseline = np.mean([nearest.fit(X[:5], y[:5]).score(X[5:], y[5:]) for X, y in episodes])
+    assert baseline < 0.5  # so crowded are the classes in what does not matter
+    assert meta.score(episodes) > 0.9
     rows, classes = episodes[0]
     meta.fit_adapt(rows[:5], classes[:5])
     np.testing.assert_array_equal(meta.classes_, np.unique(classes))
     assert set(meta.predict(rows)) <= set(classes)
-
-
-def nearest_row(episodes):
-    """Accuracy of the nearest support row."""
-    hits = []
-    for X, y in episodes:
-        distance = np.sum((X[5:, None] - X[:5]) ** 2, axis=2)
-        hits.append(np.mean(y[:5][distance.argmin(axis=1)] == y[5:]))
-    return np.mean(hits)
