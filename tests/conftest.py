@@ -99,6 +99,12 @@ def algorithm(request):
     return request.param
 
 
+@pytest.fixture(params=sorted(n for n, cls in ALGORITHMS.items() if "squared_error" in cls.losses))
+def regressing(request):
+    """The name of an algorithm that learns regression."""
+    return request.param
+
+
 @pytest.fixture
 def regression():
     return make_problem("regression")

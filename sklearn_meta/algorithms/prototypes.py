@@ -36,8 +36,9 @@ class Prototypes(MetaAlgorithm):
 
     Parameters
     ----------
-    init_kappa : float, default=1.0
-        Rows that a learned prototype counts as before training, where labels are shared.
+    init_kappa : float, default=0.1
+        Rows that a learned prototype counts as before training, where labels are shared. Few,
+        since from many training may end where the support rows hardly matter.
 
     References
     ----------
@@ -60,7 +61,7 @@ class Prototypes(MetaAlgorithm):
     losses = ("binary_log_loss", "log_loss")
     _parameter_constraints = {"init_kappa": [Interval(Real, 0, None, closed="neither")]}
 
-    def __init__(self, *, init_kappa=1.0):
+    def __init__(self, *, init_kappa=0.1):
         self.init_kappa = init_kappa
 
     def init_params(self, network, random_state, dtype):
