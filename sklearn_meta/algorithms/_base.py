@@ -15,9 +15,15 @@ SPEED = 10.0  # Adam moves all entries alike, yet the logarithm of a precision h
 
 
 class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
-    """A way to learn a task. Subclasses hold their own hyper-parameters only."""
+    """A way to learn a task. Subclasses hold their own hyper-parameters only.
 
-    losses = tuple(LOSSES)  # of the networks that it can learn with
+    Attributes
+    ----------
+    losses : tuple of str
+        Losses of the networks that it can learn with, of the class: by default all.
+    """
+
+    losses = tuple(LOSSES)
     _parameter_constraints: dict = {}
 
     def init_params(self, network, random_state, dtype):
