@@ -4,6 +4,7 @@ from ._base import MetaAlgorithm
 from .bayesian_head import BayesianHead
 from .joint import Joint
 from .maml import MAML
+from .presets import ANIL, BOIL, FOMAML, MetaSGD
 from .prototypes import Prototypes
 from .ridge_head import RidgeHead
 
@@ -11,16 +12,12 @@ ALGORITHMS = {
     "bayesian_head": BayesianHead,
     "joint": Joint,
     "maml": MAML,
+    "fomaml": FOMAML,
+    "anil": ANIL,
+    "boil": BOIL,
+    "meta_sgd": MetaSGD,
     "prototypes": Prototypes,
     "ridge_head": RidgeHead,
 }
 
-__all__ = [
-    "ALGORITHMS",
-    "MAML",
-    "BayesianHead",
-    "Joint",
-    "MetaAlgorithm",
-    "Prototypes",
-    "RidgeHead",
-]
+__all__ = ["ALGORITHMS", "ANIL", "BOIL", "BayesianHead", "FOMAML", "Joint", "MAML", "MetaAlgorithm", "MetaSGD", "Prototypes", "RidgeHead"]

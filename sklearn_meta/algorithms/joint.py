@@ -42,7 +42,7 @@ class Joint(MetaAlgorithm):
         self.inner_lr = inner_lr
 
     def adapt(self, network, params, support):
-        rates = [[self.inner_lr] * network.n_layers] * self.inner_steps
+        rates = [[float(self.inner_lr)] * network.n_layers] * self.inner_steps
         return InnerLoop(network, network.layers(params.vector), support, rates).weights()
 
     def meta_gradient(self, network, params, support, query):

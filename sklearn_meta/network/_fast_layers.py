@@ -22,9 +22,9 @@ class SharedLayer:
     Parameters
     ----------
     start : (weights, bias)
-        (d, h) and (h,).
+        (d, h) and (h,), or with a bias of each task's own (tasks, h).
     rates : list
-        Of each step.
+        Of each step; None where the layer stays.
     """
 
     def __init__(self, start, rates):
@@ -35,7 +35,7 @@ class SharedLayer:
         """Outputs of inputs A, and the Gram matrix that gave them, if any."""
         z = product(A, self.W)
         if not tangent:
-            z += self.b
+            z += self.b if self.b.ndim == 1 else self.b[:, None]
         return z, None
 
     def backward(self, D, step):
@@ -57,7 +57,7 @@ class SharedLayer:
         """Gradient at the step's rate, given the direction after the step."""
 
     def total(self):
-        """The direction summed over tasks, (d, h) and (h,)."""
+        """The direction at the start: summed over tasks, if they share it."""
         (P, Q, _), *others = self.blocks  # the query's
         weights, bias = _outer(P, Q), _row_sum(Q)
         for P, Q, biased in others:
@@ -83,7 +83,7 @@ class FirstLayer(SharedLayer):
         self.X, self.support = X, X[:, :n_support]  # (tasks, n + m, d)
         self.base = super().forward(X, 0, None)[0]
         self.moves = [None]  # the sum of the steps' rate * N, (tasks, n, h)
-        self.still = not any(rates)
+        self.still = not rates or rates[0] is None
         if not self.still:
             self.gram = X @ self.support.mT  # (tasks, n + m, n)
             self.gram += 1
@@ -111,7 +111,7 @@ class FirstLayer(SharedLayer):
         return (None if self.still else self.rates[step] * self._along()), None
 
     def rate_gradient(self, step, A, N):
-        return np.vdot(self._along(), N)
+        return None if self.still else np.vdot(self._along(), N)
 
     def _along(self):
         return self.gram.mT @ self.Q  # (tasks, n, h)
@@ -129,11 +129,11 @@ class FirstLayer(SharedLayer):
 class FactoredLayer(SharedLayer):
     """A layer as the shared weights and the steps' factors, never multiplied."""
 
-    def __init__(self, start, rates, n_support, n_query):
+    def __init__(self, start, rates, n_support, n_queried):
         super().__init__(start, rates)
         self.n, room = n_support, n_support * len(rates)
         self.A, self.M = Stack(room), Stack(room)  # inputs, rate * N
-        before = n_query + 2 * (room - n_support)  # what the direction has before step 0
+        before = n_queried + 2 * (room - n_support)  # what the direction has before step 0
         self.P, self.Q = Stack(before), Stack(before)
         self.PA, self.QM = Stack(before, room), Stack(before, room)
 
@@ -215,7 +215,7 @@ class ExplicitLayer(SharedLayer):
         self.versions.append((dW, db))
 
     def _scale(self, step, W, b):
-        rate = self.rates[step]
+        rate = self.rates[step] or 0.0
         weight_rate, bias_rate = rate if isinstance(rate, tuple) else (rate, rate)
         return weight_rate * W, bias_rate * b
 
@@ -242,6 +242,8 @@ class ExplicitLayer(SharedLayer):
         return weights.sum() + bias.sum()
 
     def total(self):
+        if self.W.ndim == 3:
+            return self.V, self.v
         return self.V.sum(axis=0), self.v.sum(axis=0)
 
     def weights(self):

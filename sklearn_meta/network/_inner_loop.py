@@ -6,6 +6,8 @@ R-operator ("Fast exact multiplication by the Hessian", Neural Computation 1994)
 and one more backward pass; nothing is kept but the steps' own activations.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from ._activations import ACTIVATIONS
@@ -44,47 +46,64 @@ class InnerLoop:
         (d, h) and (h,), or (tasks, d, h) and (tasks, h) where each task has its own.
     support : TaskBatch
     rates : list of list
-        Of each step, of each layer: a float, 0 for a layer that stays, or a pair
-        of arrays (d, h) and (h,).
+        Of each step, of each layer: a float, a pair of arrays (d, h) and (h,), or in all steps
+        None for a layer that stays.
     query : TaskBatch, optional
-        The rows that `losses` and `meta_gradient` are of.
+        The rows that `meta_gradient` is of.
+    query_weights : list of float, optional
+        What the query loss counts after each step; by default the last one's alone.
+    scales : list of ndarray of shape (tasks, rows, 1), optional
+        Of each step, minus what a row counts in the loss (`Loss.scale`), for minibatches.
     form : {"auto", "dual", "primal"}
         Whether layers are factored, or formed for each task. "auto" takes what is less
         arithmetic: with n support rows, k steps and a d x h layer, the dual form where
         ``k n < d h / (d + h)``.
     """
 
-    def __init__(self, network, start, support, rates, query=None, form="auto"):
+    def __init__(
+        self,
+        network,
+        start,
+        support,
+        rates,
+        query=None,
+        *,
+        query_weights=None,
+        scales=None,
+        form="auto",
+    ):
         self.network, self.activation = network, ACTIVATIONS[network.activation]
-        self.support, self.query, self.rates = support, query, rates
-        n = support.X.shape[1]
+        self.support, self.query = support, query
+        n, n_steps = support.X.shape[1], len(rates)
         batches = [support] if query is None else [support, query]
         self.X = np.concatenate([batch.X for batch in batches], axis=1)  # (tasks, n + m, d)
         self.rows = slice(n), slice(n, None)
-        per_layer = [list(of_layer) for of_layer in zip(*rates, strict=True)] or [[]] * len(start)
+        self.query_weights = query_weights or [0.0] * (n_steps - 1) + [1.0]
+        self.scales = scales or [network.loss.scale(support, -1.0)] * n_steps
         self.layers = [
-            self._layer(i, *layer, form)
-            for i, layer in enumerate(zip(start, per_layer, strict=True))
+            self._layer(i, layer, [of_step[i] for of_step in rates], form)
+            for i, layer in enumerate(start)
         ]
-        self.scale = network.loss.scale(support, -1.0)  # descent
-        self.passes = []
-        for step in range(len(rates)):
-            at = self._run(support, self.rows[0], step, self.scale)
+        self.passes, self.rate_gradients = [], []
+        for step in range(n_steps):
+            at = self._run(support, self.rows[0], step, self.scales[step])
             for i, layer in enumerate(self.layers):
                 layer.move(step, at.inputs[i], at.deltas[i])
             self.passes.append(at)
 
     def _layer(self, i, start, rates, form):
+        """The kind of layer that suits the shapes."""
         n, m = self.rows[0].stop, self.X.shape[1] - self.rows[0].stop
         d, h = start[0].shape[-2:]
-        if start[0].ndim == 2 and not any(isinstance(rate, tuple) for rate in rates):
-            rank = n if i == 0 else n * len(rates)
-            if form == "dual" or not any(rates) or (form == "auto" and rank * (d + h) < d * h):
-                if i == 0:
-                    return FirstLayer(start, rates, self.X, n)
-                return (
-                    FactoredLayer(start, rates, n, m) if any(rates) else SharedLayer(start, rates)
-                )
+        still = not rates or rates[0] is None
+        if start[0].ndim == 3 or any(isinstance(rate, tuple) for rate in rates):
+            return ExplicitLayer(start, rates)
+        if i == 0 and (still or form == "dual" or (form == "auto" and n * (d + h) < d * h)):
+            return FirstLayer(start, rates, self.X, n)
+        if still:
+            return SharedLayer(start, rates)
+        if form == "dual" or (form == "auto" and n * len(rates) * (d + h) < d * h):
+            return FactoredLayer(start, rates, n, m * np.count_nonzero(self.query_weights))
         return ExplicitLayer(start, rates)
 
     def weights(self):
@@ -109,25 +128,48 @@ class InnerLoop:
             at.deltas[i - 1] = at.gradients[i] * at.slopes[i]
         return at
 
-    def meta_gradient(self, first_order=False):
+    def meta_gradient(self, first_order=False, learn_rates=False):
         """Mean query loss over tasks and its gradient at the start.
+
+        Parameters
+        ----------
+        first_order : bool
+            Leave the Hessians out.
+        learn_rates : bool
+            Also set `rate_gradients`, laid out like `rates`.
 
         Returns
         -------
         loss : float
         gradients : list of (weights, bias)
-            Of each layer.
+            Of each layer; of each task where it has a start of its own.
         """
-        loss, n_tasks = self.network.loss, len(self.X)
-        scale = loss.scale(self.query, 1.0 / n_tasks)
-        at = self._run(self.query, self.rows[1], len(self.passes), scale)
+        n_steps = len(self.passes)
+        loss = self._judge(n_steps, self.query_weights[-1])
+        for step in reversed(range(n_steps)):
+            if learn_rates:
+                self.rate_gradients.insert(0, self._rate_gradient(step))
+            if not first_order:
+                self._pull_back(step)
+            if step > 0 and self.query_weights[step - 1]:
+                loss += self._judge(step, self.query_weights[step - 1])
+        return loss, [layer.total() for layer in self.layers]
+
+    def _judge(self, step, weight):
+        """The query loss after some steps; its gradient joins the direction."""
+        scale = self.network.loss.scale(self.query, weight / len(self.X))
+        at = self._run(self.query, self.rows[1], step, scale)
         for i, layer in enumerate(self.layers):
             grams = at.grams_in[i], at.grams_out[i]
             layer.direct(at.inputs[i], at.deltas[i], grams, at.rows)
-        if not first_order:
-            for step in reversed(range(len(self.passes))):
-                self._pull_back(step)
-        return loss.mean_loss(at.z, self.query), [layer.total() for layer in self.layers]
+        return weight * self.network.loss.mean_loss(at.z, self.query)
+
+    def _rate_gradient(self, step):
+        at = self.passes[step]
+        return [
+            layer.rate_gradient(step, at.inputs[i], at.deltas[i])
+            for i, layer in enumerate(self.layers)
+        ]
 
     def _pull_back(self, step):
         """The direction before a step from that after it."""
@@ -135,16 +177,31 @@ class InnerLoop:
         moves = [
             layer.pull(step, at.inputs[i], at.deltas[i]) for i, layer in enumerate(self.layers)
         ]
-        tangents, grams_in, z = self._forward_tangents(at, step, moves)
-        delta = self.network.loss.curvature(at.mean, z)
-        delta = delta * self.scale
-        deltas, grams_out = self._backward_tangents(at, step, delta, tangents, moves)
+        tangents, grams_in, deltas, grams_out = self._tangents(at, step, moves, self.scales[step])
         for i, layer in enumerate(self.layers):
             grams = at.grams_in[i], grams_out[i]
             layer.direct(at.inputs[i], deltas[i], grams, at.rows)
             if tangents[i] is not None:
                 grams = grams_in[i], at.grams_out[i]
                 layer.direct(tangents[i], at.deltas[i], grams, at.rows, tangent=True)
+
+    def _tangents(self, at, step, moves, scale):
+        """The R-operator: tangents of a pass where the layers move by `moves`.
+
+        Parameters
+        ----------
+        moves : list of (along, against)
+            Of each layer, what the movement itself does to outputs and to gradients at the
+            inputs.
+
+        Returns
+        -------
+        tangents, grams_in, deltas, grams_out : list
+            Of the inputs (None where they do not move) and of the deltas.
+        """
+        tangents, grams_in, z = self._forward_tangents(at, step, moves)
+        delta = self.network.loss.curvature(at.mean, z) * scale
+        return tangents, grams_in, *self._backward_tangents(at, step, delta, tangents, moves)
 
     def hessian_product(self, direction):
         """Each task's Hessian of its support loss, at the adapted weights, times a direction.
@@ -158,19 +215,28 @@ class InnerLoop:
         -------
         list of (weights, bias)
         """
-        step = len(self.passes)
-        at = self._run(self.support, self.rows[0], step, self.scale)
+        at = self.end
         moves = [
             (A @ V + v[:, None], product(N, V.mT))
             for A, N, (V, v) in zip(at.inputs, at.deltas, direction, strict=True)
         ]
-        tangents, _, z = self._forward_tangents(at, step, moves)
-        delta = self.network.loss.curvature(at.mean, z) * self.scale
-        deltas, _ = self._backward_tangents(at, step, delta, tangents, moves)
+        tangents, deltas = self.tangents(moves)
         products = [factors(A, -D) for A, D in zip(at.inputs, deltas, strict=True)]
         for i in range(1, len(products)):
             products[i][0][...] -= tangents[i].mT @ at.deltas[i]
         return products
+
+    @cached_property
+    def end(self):
+        """The support's pass with the adapted weights, its deltas those of descent."""
+        scale = self.network.loss.scale(self.support, -1.0)
+        return self._run(self.support, self.rows[0], len(self.passes), scale)
+
+    def tangents(self, moves):
+        """Tangents of the inputs and deltas of `end` where the layers move, see `_tangents`."""
+        scale = self.network.loss.scale(self.support, -1.0)
+        tangents, _, deltas, _ = self._tangents(self.end, len(self.passes), moves, scale)
+        return tangents, deltas
 
     def _forward_tangents(self, at, step, moves):
         """Tangents of each layer's inputs, and of the outputs; None where nothing moves."""

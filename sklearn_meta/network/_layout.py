@@ -37,6 +37,7 @@ class Params:
 
     vector: np.ndarray  # (size,)
     layout: Layout
+    n_iter: int = 0  # meta-steps that it has been through
 
     def __getitem__(self, name):
         return self.layout.view(self.vector, name)
