@@ -131,8 +131,9 @@ def our_race(setting, seed):
     ]
 
     def advance():
-        for _ in range(JUDGE_EVERY):
-            state.step(setting.algorithm, setting.network, *stream.draw(state.random_state))
+        with threadpool_limits(limits=1, user_api="blas"):  # as fit does
+            for _ in range(JUDGE_EVERY):
+                state.step(setting.algorithm, setting.network, *stream.draw(state.random_state))
 
     def error():
         losses = query_losses(setting.algorithm, setting.network, state.averaged, *batches)
@@ -195,11 +196,7 @@ def report_quality(options):
             _, n_threads = _speed.better(medians)
             seeds = sorted(found[n_threads][label][who])
             told = ", ".join("not reached" if np.isinf(s) else f"{s:.1f}" for s in seeds)
-            print(
-                f"    {who:14s} {told}  ({n_threads} threads)"
-                if n_threads > 1
-                else f"    {who:14s} {told}  (1 thread)"
-            )
+            print(f"    {who:14s} {told}  ({n_threads} thread{'s' * (n_threads > 1)})")
 
 
 GROWTH = {  # what grows: (values of it, the shape with such a value, its steps)
