@@ -55,7 +55,7 @@ def report_many(meta, options):
                 rivals.append(seconds_of(lambda n=network, X=X, y=y: n.fit(X, y)))
     seconds, rival = np.median(ours), np.median(rivals)
     print(f"\n{n_tasks} new tasks of {N_ROWS} rows, fit_adapt in one call")
-    print(f"  {_speed.verdict(seconds, None if options.quick else 1.0)} s")
+    print(f"  seconds: {_speed.verdict(seconds, None if options.quick else 1.0)}")
     print(f"  a task: {1e6 * seconds / n_tasks:.0f} us; MLPRegressor.fit: {1e3 * rival:.1f} ms")
     print(f"  times its rate: {_speed.verdict(rival * n_tasks / seconds, 200, at_least=True)}")
 
