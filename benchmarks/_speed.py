@@ -128,6 +128,11 @@ def report_from_worker(n_threads, work):
         print(json.dumps(work()))
 
 
+def progress(what):
+    """Tell the waiting user, past the findings on the standard output."""
+    print(f"  ... {what}", file=sys.stderr, flush=True)
+
+
 def better(seconds_by_threads):
     """The shortest time and the thread count it took, of {threads: seconds}."""
     n_threads = min(seconds_by_threads, key=seconds_by_threads.get)

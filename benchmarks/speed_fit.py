@@ -179,6 +179,7 @@ def race(quick):
             racers["JAX"] = jax_race
         found[label] = {who: [] for who in racers}
         for seed in range(n_seeds):
+            _speed.progress(f"{label}, seed {seed}")
             for who, start in racers.items():
                 taken = seconds_until(AIMS[label], *start(setting, seed), max_iter)
                 found[label][who].append(taken)

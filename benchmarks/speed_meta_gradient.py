@@ -127,6 +127,7 @@ def work(options):
         modules["torch"].torch.set_num_threads(options.worker)
     found = {"cases": {}, "head": {}, "rates": rates(options.seconds)}
     for shape, n_steps in cases(options.quick):
+        _speed.progress(f"{case_name(shape, n_steps)}, threads: {options.worker}")
         contestants = maml_contestants(shape, n_steps, modules.values())
         found["cases"][case_name(shape, n_steps)] = {
             "compile": first_call_beyond(contestants, "JAX"),
