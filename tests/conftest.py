@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import needs_loss
 from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -36,6 +37,8 @@ class Problem:
     params: dict = field(default_factory=dict)
 
     def meta(self, algorithm="bayesian_head", **params):
+        learner = ALGORITHMS[algorithm] if isinstance(algorithm, str) else algorithm
+        needs_loss(learner, self.estimator.loss)
         params = {"max_iter": 20, "random_state": 0} | self.params | params
         return MetaLearner(clone(self.estimator), algorithm, **params)
 
@@ -93,6 +96,12 @@ def shared_problem(request):
 
 @pytest.fixture(params=sorted(ALGORITHMS))
 def algorithm(request):
+    return request.param
+
+
+@pytest.fixture(params=sorted(n for n, cls in ALGORITHMS.items() if "squared_error" in cls.losses))
+def regressing(request):
+    """The name of an algorithm that learns regression."""
     return request.param
 
 

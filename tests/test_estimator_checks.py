@@ -2,18 +2,21 @@
 
 import pytest
 import sklearn
+from helpers import needs_loss
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.fixes import parse_version
 
 from sklearn_meta import MetaLearner
+from sklearn_meta.algorithms import ALGORITHMS
 
 N_CHECKS = {"regressor": 52, "classifier": 55}  # of scikit-learn 1.9
 
 
 @pytest.mark.parametrize("estimator", [MLPRegressor(), MLPClassifier()], ids=type)
 def test_every_check_passes(estimator, algorithm):
+    needs_loss(ALGORITHMS[algorithm], estimator.loss)
     meta = MetaLearner(estimator, algorithm)
     if meta.algorithm != MetaLearner(estimator).algorithm:
         meta.set_params(max_iter=500)  # the default, too, will do, but takes minutes

@@ -279,12 +279,14 @@ def test_score_of_tasks_repeats(problem):
     assert meta.score(problem.tasks) == meta.score(problem.tasks)
 
 
-def test_tasks_of_very_different_sizes(algorithm):
+def test_tasks_of_very_different_sizes(regressing):
     rng = np.random.RandomState(0)
     groups = np.repeat(np.arange(300), [3000] + [2] * 299)
     X = rng.normal(size=(len(groups), 2))
     y = X[:, 0] * np.cos(groups)
-    meta = MetaLearner(MLPRegressor(hidden_layer_sizes=(4,)), algorithm, max_iter=3, random_state=0)
+    meta = MetaLearner(
+        MLPRegressor(hidden_layer_sizes=(4,)), regressing, max_iter=3, random_state=0
+    )
     predicted = meta.fit(X, y, groups).predict(X, groups)
     for task in (0, 1, 299):
         rows = groups == task
@@ -311,9 +313,9 @@ def test_plain_data_is_learned_without_a_warning(regression, algorithm, rows, ta
     assert error.mean() <= np.abs(y - y.mean()).mean() + 0.5
 
 
-def test_columns_are_known_by_name(task_frame, algorithm):
+def test_columns_are_known_by_name(task_frame, regressing):
     X, y = task_frame[["a", "b", "c", "store"]], task_frame["y"]
-    meta = MetaLearner(MLPRegressor(), algorithm, task_feature="store", max_iter=3).fit(X, y)
+    meta = MetaLearner(MLPRegressor(), regressing, task_feature="store", max_iter=3).fit(X, y)
     assert_array_equal(meta.feature_names_in_, ["a", "b", "c", "store"])
     assert meta.n_features_in_ == 4
     with pytest.raises(ValueError, match="same order"):

@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sklearn_meta import MetaLearner, TaskCollection
-from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint
+from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint, Prototypes, RidgeHead
 
 
 def test_clone_and_parameters(algorithm):
@@ -94,6 +94,20 @@ def test_grid_search_over_algorithms_and_meta_parameters(regression):
     assert_array_equal(search.predict(X), again.predict(X))
 
 
+def test_grid_search_over_heads_and_where_they_start(own_labels):
+    grid = [
+        {"algorithm": [RidgeHead(), BayesianHead()]},
+        {"algorithm": [Prototypes()]},
+        {"algorithm": [RidgeHead()], "algorithm__init_penalty": [0.1, 10.0]},
+    ]
+    search = GridSearchCV(own_labels.meta(), grid, cv=2, error_score="raise")
+    search.fit(own_labels.tasks)
+    results = search.cv_results_
+    for params, score in zip(results["params"], results["mean_test_score"], strict=True):
+        by_hand = cross_val_score(own_labels.meta().set_params(**params), own_labels.tasks, cv=2)
+        assert score == pytest.approx(by_hand.mean(), rel=1e-12)
+
+
 def test_grid_search_in_processes(regression):
     grid = {"algorithm__inner_lr": [0.1, 0.01]}
     one, two = (
@@ -157,7 +171,7 @@ def test_scaler_inside_sees_the_training_rows_only(regression):
 
 
 @pytest.mark.parametrize("sparse_output", [False, True])
-def test_columns_of_words(task_frame, algorithm, sparse_output):
+def test_columns_of_words(task_frame, regressing, sparse_output):
     words = np.where(task_frame["a"] > 0, "plus", "minus")
     frame = task_frame.assign(sign=words)
     X, y = frame.drop(columns="y"), frame["y"]
@@ -166,11 +180,11 @@ def test_columns_of_words(task_frame, algorithm, sparse_output):
     )
     mlp = MLPRegressor(hidden_layer_sizes=(8,))
     options = {"max_iter": 20, "random_state": 0}
-    meta = MetaLearner(make_pipeline(columns, mlp), algorithm, task_feature="store", **options)
+    meta = MetaLearner(make_pipeline(columns, mlp), regressing, task_feature="store", **options)
     meta.fit(X, y)
     scaled = (X[["b", "c"]] - X[["b", "c"]].mean()) / X[["b", "c"]].std(ddof=0)
     plain = np.column_stack([scaled, words == "minus", words == "plus"]).astype(float)
-    by_hand = MetaLearner(mlp, algorithm, **options).fit(plain, y, X["store"])
+    by_hand = MetaLearner(mlp, regressing, **options).fit(plain, y, X["store"])
     assert_allclose(meta.predict(X), by_hand.predict(plain, X["store"]), rtol=1e-6)
     adapted = meta.adapt(X[:5], y[:5])
     expected = by_hand.adapt(plain[:5], y[:5]).predict(plain)
@@ -236,11 +250,11 @@ def test_groups_are_routed_to_scorers_by_name(multiclass):
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
-def test_dataframes(task_frame, algorithm, frame):
+def test_dataframes(task_frame, regressing, frame):
     X, y = task_frame[["a", "b", "c"]].to_numpy(), task_frame["y"].to_numpy()
     groups = task_frame["store"].to_numpy()
     options = {"max_iter": 20, "random_state": 0}
-    plain = MetaLearner(MLPRegressor(hidden_layer_sizes=(8,)), algorithm, **options)
+    plain = MetaLearner(MLPRegressor(hidden_layer_sizes=(8,)), regressing, **options)
     expected = plain.fit(X, y, groups).predict(X, groups)
     data = frame({name: task_frame[name].to_numpy() for name in task_frame.columns})
     rows, target, stores = data[["a", "b", "c"]], data["y"], data["store"]
@@ -258,10 +272,10 @@ def test_dataframes(task_frame, algorithm, frame):
     assert_array_equal(from_pairs.estimator_.coefs_[0], by_arrays.estimator_.coefs_[0])
 
 
-def test_what_was_fitted_on_a_dataframe_predicts_one(task_frame, algorithm):
+def test_what_was_fitted_on_a_dataframe_predicts_one(task_frame, regressing):
     """Without the warning that scikit-learn gives where names come or go."""
     X, y, stores = task_frame[["a", "b", "c"]], task_frame["y"], task_frame["store"]
-    meta = MetaLearner(MLPRegressor(hidden_layer_sizes=(8,)), algorithm, max_iter=3)
+    meta = MetaLearner(MLPRegressor(hidden_layer_sizes=(8,)), regressing, max_iter=3)
     meta.fit(X, y, stores)
     assert_allclose(meta.estimator_.predict(X), meta.predict(X))
     adapted = meta.adapt(X[:5], y[:5])

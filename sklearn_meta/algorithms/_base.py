@@ -6,14 +6,18 @@ the three verbs of `MetaAlgorithm`.
 
 from abc import ABCMeta, abstractmethod
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
-from ..network import Params, TaskWeights
+from ..network import LOSSES, Params, TaskWeights
+
+SPEED = 10.0  # Adam moves all entries alike, yet the logarithm of a precision has far to go
 
 
 class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
     """A way to learn a task. Subclasses hold their own hyper-parameters only."""
 
+    losses = tuple(LOSSES)  # of the networks that it can learn with
     _parameter_constraints: dict = {}
 
     def init_params(self, network, random_state, dtype):
@@ -29,6 +33,11 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
         -------
         Params
             The network's weights first, then the algorithm's own.
+
+        Raises
+        ------
+        ValueError
+            If the algorithm cannot learn with the network's loss.
         """
         return Params(network.init_vector(random_state, dtype), network.layout)
 
@@ -84,3 +93,18 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
     def prior(self, network, params):
         """The network of a task of which nothing is known: zero shots."""
         return TaskWeights(network.layers(params.vector))
+
+    def _check_loss(self, network, expected):
+        if network.loss_name not in self.losses:
+            raise ValueError(
+                f"algorithm {type(self).__name__} found an MLP with loss={network.loss_name!r}; "
+                f"expected {expected}"
+            )
+
+
+def extended_params(network, own, random_state, dtype):
+    """The network's weights as drawn, and behind them arrays of these shapes, 0."""
+    layout = network.layout.extend(own)
+    params = Params(np.zeros(layout.size, dtype), layout)
+    params.vector[: network.layout.size] = network.init_vector(random_state, dtype)
+    return params

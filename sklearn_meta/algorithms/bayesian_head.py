@@ -7,9 +7,7 @@ import numpy as np
 
 from .._compat import Interval
 from ..network import Params, TaskWeights, posterior_mode, product
-from ._base import MetaAlgorithm
-
-SPEED = 10.0  # Adam moves all entries alike, yet a precision has decades to cross
+from ._base import SPEED, MetaAlgorithm, extended_params
 
 
 class Whitened(NamedTuple):
@@ -80,9 +78,7 @@ class BayesianHead(MetaAlgorithm):
         own = {"log_precision": (network.n_features + 1,)}
         if network.loss.deviance:
             own["log_noise"] = (network.n_outputs,)
-        layout = network.layout.extend(own)
-        params = Params(np.zeros(layout.size, dtype), layout)
-        params.vector[: network.layout.size] = network.init_vector(random_state, dtype)
+        params = extended_params(network, own, random_state, dtype)
         if network.exchangeable_outputs:
             for name in network.names[-1]:
                 params[name][...] = 0
@@ -191,9 +187,7 @@ class BayesianHead(MetaAlgorithm):
         layers = network.layers(params.vector)
         deltas = network.hidden_deltas(layers, rows.inputs, d_features[..., :-1])
         gradient = Params(np.zeros_like(params.vector), params.layout)
-        gradient.vector[: network.layout.size] = network.gradient(
-            rows.inputs, deltas, per_task=False
-        )
+        gradient.vector[: network.layout.size] = network.gradient(rows.inputs, deltas)
         gradient["log_precision"][...] = (-0.5 * SPEED) * np.einsum(
             "tnp,tnp->p", d_scaled, rows.scaled
         )

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._compat import Interval
-from ..network import TaskWeights, descend
+from ..network import InnerLoop
 from ._base import MetaAlgorithm
 
 
@@ -42,11 +42,11 @@ class Joint(MetaAlgorithm):
         self.inner_lr = inner_lr
 
     def adapt(self, network, params, support):
-        weights, _ = descend(network, params.vector, support, self.inner_lr, self.inner_steps)
-        return TaskWeights(network.layers(weights))
+        rates = [[self.inner_lr] * network.n_layers] * self.inner_steps
+        return InnerLoop(network, network.layers(params.vector), support, rates).weights()
 
     def meta_gradient(self, network, params, support, query):
         batch = support.join(query)
         at = network.run(network.layers(params.vector), batch)
         deltas = [delta / np.asarray(len(batch.X), delta.dtype) for delta in at.deltas]
-        return at.losses.mean(), network.gradient(at.inputs, deltas, per_task=False)
+        return at.losses.mean(), network.gradient(at.inputs, deltas)

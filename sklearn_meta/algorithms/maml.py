@@ -3,7 +3,7 @@
 from numbers import Integral, Real
 
 from .._compat import Interval
-from ..network import TaskWeights, descend, pull_back
+from ..network import InnerLoop
 from ._base import MetaAlgorithm
 
 
@@ -59,13 +59,13 @@ class MAML(MetaAlgorithm):
 
     def adapt(self, network, params, support):
         n_steps = self.inner_steps if self.adapt_steps is None else self.adapt_steps
-        weights, _ = descend(network, params.vector, support, self.inner_lr, n_steps)
-        return TaskWeights(network.layers(weights))
+        return self._loop(network, params, support, n_steps).weights()
 
     def meta_gradient(self, network, params, support, query):
-        weights, passes = descend(network, params.vector, support, self.inner_lr, self.inner_steps)
-        at = network.run(network.layers(weights), query)
-        gradient = network.gradient(at.inputs, at.deltas, per_task=True)
-        if not self.first_order:
-            gradient = pull_back(network, passes, support, self.inner_lr, gradient)
-        return at.losses.mean(), gradient.mean(axis=0)
+        loop = self._loop(network, params, support, self.inner_steps, query)
+        loss, gradients = loop.meta_gradient(self.first_order)
+        return loss, network.flat(gradients)
+
+    def _loop(self, network, params, support, n_steps, query=None):
+        rates = [[self.inner_lr] * network.n_layers] * n_steps
+        return InnerLoop(network, network.layers(params.vector), support, rates, query)

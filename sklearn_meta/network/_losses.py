@@ -30,22 +30,30 @@ class Loss(NamedTuple):
         """Mean loss over the rows of each task, (tasks,)."""
         return np.einsum("tn,tn->t", self.row_losses(z, batch.y), batch.share)
 
+    def mean_loss(self, z, batch):
+        """Mean over tasks of the mean loss over rows."""
+        return np.vdot(self.row_losses(z, batch.y), batch.share) / len(z)
+
+    def scale(self, batch, sign=1.0):
+        """What a row's ``mean - y`` counts in its task's loss gradient, (tasks, rows, 1)."""
+        return (sign * self.factor(batch.y.shape[-1])) * batch.share[..., None]
+
     def delta(self, mean, batch):
         """Gradient of each task's mean loss at the outputs, (tasks, rows, outputs)."""
         delta = mean - batch.y
-        delta *= self.factor(delta.shape[-1]) * batch.share[..., None]
+        delta *= self.scale(batch)
         return delta
-
-    def delta_tangent(self, mean, z_tangent, batch):
-        """Tangent of `delta` along `z_tangent`."""
-        tangent = self.curvature(mean, z_tangent)
-        return tangent * (self.factor(mean.shape[-1]) * batch.share[..., None])
 
 
 def softmax(z):
     p = np.exp(z - z.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
     return p
+
+
+def _squared_error(z, y):
+    error = z - y
+    return np.vecdot(error, error) / z.shape[-1]
 
 
 def _softmax_loss(z, y):
@@ -66,7 +74,7 @@ def _poisson_deviance(z, y):
 LOSSES = {
     "squared_error": Loss(
         mean=lambda z: z,
-        row_losses=lambda z, y: ((z - y) ** 2).mean(axis=-1),
+        row_losses=_squared_error,
         curvature=lambda mean, dz: dz,
         diagonal=np.ones_like,
         deviance=True,

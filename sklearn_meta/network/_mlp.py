@@ -1,8 +1,6 @@
-"""The differentiable multi-layer perceptron: forward, backward, Hessian-vector product.
+"""The differentiable multi-layer perceptron: forward and backward.
 
 Rows come in padded batches of tasks; weights are shared by all tasks or one set a task.
-The Hessian-vector product is Pearlmutter's R-operator ("Fast exact multiplication by the
-Hessian", Neural Computation 1994): a forward and a backward pass of tangents.
 """
 
 from itertools import pairwise
@@ -59,6 +57,10 @@ class MLP:
         return LOSSES[self.loss_name]
 
     @property
+    def n_layers(self):
+        return len(self.names)
+
+    @property
     def n_outputs(self):
         return self.layer_units[-1]
 
@@ -82,6 +84,11 @@ class MLP:
         """(weights, bias) of each layer, as views of a vector (size,) or (tasks, size)."""
         view = self.layout.view
         return [(view(vector, weights), view(vector, bias)) for weights, bias in self.names]
+
+    @staticmethod
+    def flat(layers):
+        """One vector (size,) of what `layers` takes apart."""
+        return np.concatenate([part.ravel() for layer in layers for part in layer])
 
     def hidden(self, layers, X):
         """The inputs of every layer, the last being the features the output layer sees."""
@@ -118,83 +125,25 @@ class MLP:
         deltas = self.hidden_deltas(layers, inputs, product(delta, layers[-1][0].mT))
         return Pass(layers, inputs, mean, [*deltas, delta], losses)
 
-    def gradient(self, inputs, deltas, per_task):
-        """Weight gradient of the layers that have deltas: flat, summed over tasks or each."""
-        lead = inputs[0].shape[:1] if per_task else ()
-        flat = np.zeros((*lead, self.layout.size), inputs[0].dtype)
+    def gradient(self, inputs, deltas):
+        """Weight gradient summed over tasks, flat; 0 for layers that have no deltas."""
+        flat = np.zeros(self.layout.size, inputs[0].dtype)
         for (weights, bias), A, D in zip(self.names, inputs, deltas, strict=False):
-            if per_task:
-                np.matmul(A.mT, D, out=self.layout.view(flat, weights))
-                D.sum(axis=1, out=self.layout.view(flat, bias))
-            else:
-                A, D = A.reshape(-1, A.shape[-1]), D.reshape(-1, D.shape[-1])
-                np.matmul(A.T, D, out=self.layout.view(flat, weights))
-                D.sum(axis=0, out=self.layout.view(flat, bias))
+            A, D = A.reshape(-1, A.shape[-1]), D.reshape(-1, D.shape[-1])
+            np.matmul(A.T, D, out=self.layout.view(flat, weights))
+            D.sum(axis=0, out=self.layout.view(flat, bias))
         return flat
-
-    def hessian_vector_product(self, at, batch, direction):
-        """Each task's Hessian of its mean loss times its direction.
-
-        Parameters
-        ----------
-        at : Pass
-            Of the same batch, where the Hessian is taken.
-        batch : TaskBatch
-        direction : ndarray of shape (tasks, size)
-
-        Returns
-        -------
-        ndarray of shape (tasks, size)
-        """
-        tangents = self.layers(direction)
-        inputs_tangent = self._forward_tangents(at, tangents)
-        z_tangent = _affine_tangent(at, inputs_tangent, tangents, -1)
-        delta_tangent = self.loss.delta_tangent(at.mean, z_tangent, batch)
-        deltas_tangent = self._backward_tangents(at, inputs_tangent, tangents, delta_tangent)
-        product = self.gradient(at.inputs, deltas_tangent, per_task=True)
-        for i, (weights, _) in enumerate(self.names[1:], start=1):
-            self.layout.view(product, weights)[...] += inputs_tangent[i].mT @ at.deltas[i]
-        return product
-
-    def _forward_tangents(self, at, tangents):
-        slope = ACTIVATIONS[self.activation].slope
-        inputs_tangent = [None]  # the rows themselves do not move
-        for i in range(len(at.layers) - 1):
-            z_tangent = _affine_tangent(at, inputs_tangent, tangents, i)
-            inputs_tangent.append(slope(at.inputs[i + 1]) * z_tangent)
-        return inputs_tangent
-
-    def _backward_tangents(self, at, inputs_tangent, tangents, delta_tangent):
-        activation = ACTIVATIONS[self.activation]
-        deltas_tangent = [delta_tangent]
-        for i in range(len(at.layers) - 1, 0, -1):
-            weights, a = at.layers[i][0], at.inputs[i]
-            gradient = product(deltas_tangent[0], weights.mT)
-            gradient += product(at.deltas[i], tangents[i][0].mT)
-            gradient *= activation.slope(a)
-            slope_tangent = activation.slope_tangent(a, inputs_tangent[i])
-            if slope_tangent is not None:
-                gradient += product(at.deltas[i], weights.mT) * slope_tangent
-            deltas_tangent.insert(0, gradient)
-        return deltas_tangent
 
 
 def product(A, weights):
     """Rows (tasks, rows, d) times weights (d, h), in one product, or (tasks, d, h)."""
     if weights.ndim == 2:
-        return (A.reshape(-1, A.shape[-1]) @ weights).reshape(*A.shape[:-1], weights.shape[-1])
-    return A @ weights
+        A, shape = A.reshape(-1, A.shape[-1]), (*A.shape[:-1], weights.shape[-1])
+        return np.dot(A, weights).reshape(shape)
+    return A * weights if A.shape[-1] == 1 else A @ weights  # BLAS takes no single column
 
 
 def affine(A, weights, bias):
     z = product(A, weights)
     z += bias if bias.ndim == 1 else bias[:, None]
     return z
-
-
-def _affine_tangent(at, inputs_tangent, tangents, i):
-    weights_tangent, bias_tangent = tangents[i]
-    z_tangent = affine(at.inputs[i], weights_tangent, bias_tangent)
-    if inputs_tangent[i] is not None:
-        z_tangent += product(inputs_tangent[i], at.layers[i][0])
-    return z_tangent

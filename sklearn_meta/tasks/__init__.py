@@ -3,15 +3,19 @@
 from ._batch import TaskArrays, TaskBatch
 from ._collection import TaskCollection, check_groups, missing_values
 from ._episodes import EpisodeSampler
+from ._n_way_k_shot import NWayKShot
+from ._pseudo_tasks import pseudo_tasks
 from ._streams import CollectionStream, DistributionStream
 
 __all__ = [
     "CollectionStream",
     "DistributionStream",
     "EpisodeSampler",
+    "NWayKShot",
     "TaskArrays",
     "TaskBatch",
     "TaskCollection",
     "check_groups",
     "missing_values",
+    "pseudo_tasks",
 ]

@@ -1,0 +1,223 @@
+"""NWayKShot: tasks of a few classes each, drawn from flat labelled rows."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from .._compat import (
+    Interval,
+    StrOptions,
+    num_features,
+    num_samples,
+    safe_indexing,
+    validate_parameter_constraints,
+)
+from .._messages import plain
+from ._collection import TaskCollection, missing_values
+
+SHAPE_CONSTRAINTS = {
+    "n_way": [Interval(Integral, 2, None, closed="left")],
+    "n_shots": [Interval(Integral, 1, None, closed="left")],
+    "n_query": [Interval(Integral, 1, None, closed="left")],
+}
+MOST_NAMED = 5  # classes in a message
+
+
+class NWayKShot:
+    """N-way K-shot tasks from flat labelled rows: a distribution of tasks.
+
+    A task has `n_way` classes drawn at random, and of each `n_shots` rows of support and
+    `n_query` others of query. `MetaLearner.fit` takes the distribution as it is and sees ever
+    new tasks; a sample of it is a fixed set of tasks to be judged on.
+
+    Parameters
+    ----------
+    X : array-like or dataframe of shape (n_rows, n_features)
+        Rows. Kept as they are and never copied as a whole, so the cheapest is an array of
+        float32 or float64.
+    y : array-like of shape (n_rows,) or (n_rows, n_labellings)
+        Class of each row. Of several columns, each sorts the rows into classes in a way of
+        its own (genus and species; clusterings), and a task takes its classes from one of
+        them, drawn at random.
+    n_way : int, default=5
+        Classes a task.
+    n_shots : int, default=1
+        Support rows of each class.
+    n_query : int, default=15
+        Query rows of each class.
+    on_small : {"error", "drop"}, default="error"
+        What to do with classes of fewer than `n_shots + n_query` rows: raise, or leave them
+        out, and with them a labelling that keeps fewer than `n_way`.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, a class is missing or too small, or there are too few classes.
+
+    See Also
+    --------
+    pseudo_tasks : The same from rows without labels.
+
+    Notes
+    -----
+    The `n_query` of a MetaLearner caps the query rows of a whole task, of all classes
+    together: give it None to train on all that a task here has. Its `n_shots` are drawn from
+    the support rows here, and so are never more.
+
+    References
+    ----------
+    O. Vinyals, C. Blundell, T. Lillicrap, K. Kavukcuoglu, D. Wierstra. "Matching Networks
+    for One Shot Learning". NeurIPS 2016, section 4. https://arxiv.org/abs/1606.04080
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_meta.tasks import NWayKShot
+    >>> X, y = load_digits(return_X_y=True)
+    >>> tasks = NWayKShot(X, y, n_way=3, n_shots=5, n_query=10)
+    >>> tasks
+    NWayKShot(n_way=3, n_shots=5, n_query=10, n_classes=10, n_rows=1797, n_features=64)
+    >>> tasks.sample(100, random_state=0)
+    TaskCollection(n_tasks=100, n_rows=4500, n_features=64, rows_per_task=45)
+    """
+
+    def __init__(self, X, y, n_way=5, n_shots=1, n_query=15, *, on_small="error"):
+        validate_parameter_constraints(
+            SHAPE_CONSTRAINTS | {"on_small": [StrOptions({"error", "drop"})]},
+            {"n_way": n_way, "n_shots": n_shots, "n_query": n_query, "on_small": on_small},
+            type(self).__name__,
+        )
+        self.n_way, self.n_shots, self.n_query = n_way, n_shots, n_query
+        self.on_small = on_small
+        checked = TaskCollection.from_arrays(X, y, groups=np.zeros(num_samples(X)))
+        self.X, self.y = checked.X, checked.y
+        self._labels = _labellings(self.y)
+        self._index_classes(self._labels)
+
+    def sample(self, n_tasks, random_state=None):
+        """Draw tasks.
+
+        Parameters
+        ----------
+        n_tasks : int
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        TaskCollection
+            Tasks numbered from 0, each with classes of its own: its `y` has the labels as
+            they were given. In each task the support comes first, one row of each class
+            after another, then the query; `is_support` marks them, and no row is in a task
+            twice.
+        """
+        constraints = {"n_tasks": [Interval(Integral, 1, None, closed="left")]}
+        validate_parameter_constraints(constraints, {"n_tasks": n_tasks}, "sample")
+        random_state = check_random_state(random_state)
+        labelling = random_state.randint(len(self._n_classes), size=n_tasks)  # (tasks,)
+        classes = draw_distinct(self._n_classes[labelling], self.n_way, random_state)
+        classes = (classes + self._first_class[labelling, None]).ravel()  # (tasks * ways,)
+        places = draw_distinct(self._sizes[classes], self.n_shots + self.n_query, random_state)
+        rows = self._rows[self._starts[classes, None] + places]  # (tasks * ways, rows a class)
+        rows = rows.reshape(n_tasks, self.n_way, -1).swapaxes(1, 2).reshape(n_tasks, -1)
+        is_support = np.arange(rows.shape[1]) < self.n_way * self.n_shots
+        return TaskCollection(
+            safe_indexing(self.X, rows.ravel()),
+            self._labels[rows, self._columns[labelling, None]].ravel(),
+            np.arange(n_tasks + 1) * rows.shape[1],
+            np.arange(n_tasks),
+            is_support=np.tile(is_support, n_tasks),
+            shared_labels=False,
+        )
+
+    def _index_classes(self, labels):
+        """Where the rows of each class are: `_sizes` of `_rows` from its `_starts`, class after
+        class; a labelling has `_n_classes` from its `_first_class`."""
+        n_each = self.n_shots + self.n_query
+        parts, n_classes = [], []
+        for column, of_rows in enumerate(labels.T):
+            names, codes, sizes = _count(of_rows)
+            small = sizes < n_each
+            if small.any() and self.on_small == "error":
+                self._raise_small(names[small], sizes[small], labels, column)
+            starts = column * len(labels) + np.cumsum(sizes) - sizes
+            parts.append((np.argsort(codes, kind="stable"), starts[~small], sizes[~small]))
+            n_classes.append(len(names) - small.sum())
+        n_classes = np.array(n_classes, dtype=int)
+        self._check_enough(n_classes)
+        self._rows, self._starts, self._sizes = map(np.concatenate, zip(*parts, strict=True))
+        first_class = np.cumsum(n_classes) - n_classes
+        self._columns = np.flatnonzero(n_classes >= self.n_way)
+        self._n_classes = n_classes[self._columns]
+        self._first_class = first_class[self._columns]
+
+    def _raise_small(self, names, sizes, labels, column):
+        named = [
+            f"{plain(name)!r} ({size})"
+            for name, size in zip(names[:MOST_NAMED], sizes[:MOST_NAMED], strict=True)
+        ]
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        where = f"column {column} of y" if labels.shape[1] > 1 else "y"
+        raise ValueError(
+            f"{where} has classes with too few rows: {', '.join(named)}{more}; expected at least "
+            f"n_shots + n_query = {self.n_shots + self.n_query} of each. Lower them, or leave "
+            "such classes out by on_small='drop'"
+        )
+
+    def _check_enough(self, n_classes):
+        """Classes enough for a task in every labelling; if small ones are dropped, in one."""
+        found = n_classes.max() if self.on_small == "drop" else n_classes.min()
+        if found < self.n_way:
+            where = "y" if len(n_classes) == 1 else "a column of y"
+            raise ValueError(
+                f"{where} has {found} class(es) of n_shots + n_query = "
+                f"{self.n_shots + self.n_query} rows or more, expected at least "
+                f"n_way={self.n_way}"
+            )
+
+    def __repr__(self):
+        low, high = self._n_classes.min(), self._n_classes.max()
+        n_classes = low if low == high else f"{low}..{high}"
+        return (
+            f"NWayKShot(n_way={self.n_way}, n_shots={self.n_shots}, n_query={self.n_query}, "
+            f"n_classes={n_classes}, n_rows={num_samples(self.X)}, "
+            f"n_features={num_features(self.X)})"
+        )
+
+
+def draw_distinct(sizes, k, random_state):
+    """`k` different numbers below each of the sizes, in random order, (len(sizes), k).
+
+    Floyd's algorithm (J. Bentley, R. Floyd. "A sample of brilliance". CACM 30(9), 1987), for
+    all sizes at once: what it takes depends on `k` alone.
+    """
+    chosen = np.empty((len(sizes), k), np.intp)
+    for i in range(k):
+        last = sizes - k + i
+        number = random_state.randint(last + 1)
+        taken = (chosen[:, :i] == number[:, None]).any(axis=1)
+        chosen[:, i] = np.where(taken, last, number)
+    order = np.argsort(random_state.random_sample(chosen.shape), axis=1)
+    return np.take_along_axis(chosen, order, axis=1)
+
+
+def _labellings(y):
+    """Classes as columns, (rows, labellings)."""
+    if y.ndim > 2 or y.size == 0:
+        raise ValueError(
+            f"y has the shape {y.shape}, expected (rows,) or (rows, labellings), 1 or more of each"
+        )
+    missing = missing_values(y.ravel())
+    if missing.any():
+        row = int(np.flatnonzero(missing)[0]) // (y.size // len(y))
+        raise ValueError(f"y has no class in row {row}; leave such rows out")
+    return y.reshape(len(y), -1)
+
+
+def _count(labels):
+    """The classes, the number of each row's, and how many rows each has."""
+    try:
+        return np.unique(labels, return_inverse=True, return_counts=True)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise ValueError(f"y mixes {kinds}; expected classes that sort together") from error

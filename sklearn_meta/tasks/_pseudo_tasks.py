@@ -1,0 +1,181 @@
+"""Few-shot tasks from rows without labels: their classes are clusters."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import PCA
+from sklearn.utils import check_array, check_random_state
+
+from .._compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    num_samples,
+    validate_parameter_constraints,
+)
+from ._collection import TaskCollection
+from ._n_way_k_shot import SHAPE_CONSTRAINTS, NWayKShot
+
+PARAMETER_CONSTRAINTS = SHAPE_CONSTRAINTS | {
+    "n_partitions": [Interval(Integral, 1, None, closed="left")],
+    "n_clusters": [Interval(Integral, 2, None, closed="left"), None],
+    "transformer": [HasMethods("fit_transform"), StrOptions({"passthrough"}), None],
+    "clusterer": [HasMethods("fit_predict"), None],
+    "random_state": ["random_state"],
+}
+CLUSTER_SIZE, MOST_CLUSTERS, MOST_COMPONENTS = 32, 500, 50  # by default
+NOISE = -1  # scikit-learn's label of rows that are in no cluster
+
+
+def pseudo_tasks(
+    X,
+    *,
+    n_partitions=50,
+    n_clusters=None,
+    n_way=5,
+    n_shots=1,
+    n_query=5,
+    transformer=None,
+    clusterer=None,
+    random_state=None,
+):
+    """N-way K-shot tasks from rows without labels, by clustering (CACTUs).
+
+    The rows are clustered many times over, each time with their features (or what a
+    transformer makes of them) scaled at random. A task takes its classes from the clusters
+    of one such partition. ``MetaLearner(mlp).fit(pseudo_tasks(X))`` is learning to learn
+    without labels; what is learned then adapts to real classes.
+
+    Parameters
+    ----------
+    X : array-like or dataframe of shape (n_rows, n_features)
+        Rows without labels: the tasks consist of these rows, as they are.
+    n_partitions : int, default=50
+        How many times to cluster. The first is of the features unscaled, each other one of
+        the features times numbers drawn from U[0, 1].
+    n_clusters : int, default=None
+        Clusters in a partition. None: one for every 32 rows (or every two times what a task
+        draws of a cluster, if that is more), at most 500. Clusters that turn out too small for
+        a task are left out.
+    n_way, n_shots : int, default=5 and 1
+        Clusters that make a task, and support rows of each.
+    n_query : int, default=5
+        Query rows of each.
+    transformer : transformer, Pipeline or "passthrough", default=None
+        Its ``fit_transform(X)`` gives the features to cluster by; "passthrough" takes X as it
+        is. None is ``PCA(50, whiten=True)``, or as many components as X has. Cloned.
+    clusterer : clusterer, default=None
+        Anything with ``fit_predict``; rows with the label -1 are in no cluster. Cloned.
+        None is ``MiniBatchKMeans(n_clusters, n_init=1)``.
+    random_state : int, RandomState or None, default=None
+        Of the scalings, and of the clones, whose own is set.
+
+    Returns
+    -------
+    tasks : NWayKShot
+        A distribution of tasks. Its `y`, of shape (n_rows, `n_partitions`), has the cluster
+        of each row in each partition.
+
+    Raises
+    ------
+    ValueError
+        If a parameter will not do, or no partition has `n_way` clusters that are large
+        enough.
+
+    See Also
+    --------
+    NWayKShot : The same from labelled rows.
+
+    References
+    ----------
+    K. Hsu, S. Levine, C. Finn. "Unsupervised Learning via Meta-Learning". ICLR 2019.
+    https://arxiv.org/abs/1810.02334
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_meta.tasks import pseudo_tasks
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> tasks = pseudo_tasks(X, n_partitions=3, random_state=0)
+    >>> tasks.y.shape
+    (1797, 3)
+    >>> tasks.sample(100, random_state=0)
+    TaskCollection(n_tasks=100, n_rows=3000, n_features=64, rows_per_task=30)
+    """
+    shape = {"n_way": n_way, "n_shots": n_shots, "n_query": n_query}
+    parameters = {"transformer": transformer, "clusterer": clusterer, "random_state": random_state}
+    parameters |= {"n_partitions": n_partitions, "n_clusters": n_clusters}
+    validate_parameter_constraints(PARAMETER_CONSTRAINTS, shape | parameters, "pseudo_tasks")
+    nothing = np.zeros(num_samples(X))
+    X = TaskCollection.from_arrays(X, y=nothing, groups=nothing).X
+    clusterer = _clusterer(clusterer, n_clusters, num_samples(X), **shape)
+    random_state = check_random_state(random_state)
+    features = _features(X, transformer, random_state)
+    partitions = [
+        _cluster(clusterer, features, place > 0, random_state) for place in range(n_partitions)
+    ]
+    _check_clusters(partitions, n_way, n_shots + n_query)
+    return NWayKShot(X, np.column_stack(partitions), **shape, on_small="drop")
+
+
+def _clusterer(clusterer, n_clusters, n_rows, *, n_way, n_shots, n_query):
+    """The one given, or the default of as many clusters as asked for or as suit the rows."""
+    n_each = n_shots + n_query
+    if n_rows < n_way * n_each:
+        raise ValueError(
+            f"X has {n_rows} rows; one task of n_way={n_way} clusters with n_shots + n_query = "
+            f"{n_each} rows each takes {n_way * n_each}"
+        )
+    if clusterer is None:
+        if n_clusters is None:
+            size = max(CLUSTER_SIZE, 2 * n_each)
+            n_clusters = int(np.clip(n_rows // size, n_way, MOST_CLUSTERS))
+        return MiniBatchKMeans(n_clusters, n_init=1)
+    if n_clusters is not None:
+        raise ValueError(f"n_clusters={n_clusters} must be None where a clusterer is given")
+    return clusterer
+
+
+def _features(X, transformer, random_state):
+    """What to cluster by, (rows, features)."""
+    if transformer is not None:
+        if transformer != "passthrough":
+            X = _seeded(transformer, random_state).fit_transform(X)
+        return check_array(X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+    pca = PCA(min(MOST_COMPONENTS, *X.shape), whiten=True, random_state=random_state)
+    components = pca.fit_transform(check_array(X, dtype=[np.float64, np.float32]))
+    variance = pca.explained_variance_
+    # whitening would blow the rounding errors of collinear features up to unit variance
+    return components[:, variance > 100 * np.finfo(components.dtype).eps * variance[0]]
+
+
+def _cluster(clusterer, features, scaled, random_state):
+    """The cluster of each row in one partition; what is noise is a class by itself, too small
+    for any task."""
+    if scaled:
+        scale = random_state.uniform(size=features.shape[1])
+        features = features * scale.astype(features.dtype)
+    labels = np.array(_seeded(clusterer, random_state).fit_predict(features))
+    noise = np.flatnonzero(labels == NOISE)
+    labels[noise] = NOISE - np.arange(len(noise))
+    return labels
+
+
+def _check_clusters(partitions, n_way, n_each):
+    """Some partition has clusters enough for a task."""
+    n_large = [np.sum(np.unique(p, return_counts=True)[1] >= n_each) for p in partitions]
+    if max(n_large) < n_way:
+        raise ValueError(
+            f"no partition of X has n_way={n_way} clusters of n_shots + n_query = {n_each} rows "
+            f"or more; the best has {max(n_large)}. Lower these, or change the clusters"
+        )
+
+
+def _seeded(estimator, random_state):
+    """A clone with every random_state set."""
+    estimator = clone(estimator)
+    names = [name for name in sorted(estimator.get_params()) if name.endswith("random_state")]
+    seeds = {name: random_state.randint(np.iinfo(np.int32).max) for name in names}
+    return estimator.set_params(**seeds)

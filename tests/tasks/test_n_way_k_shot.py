@@ -1,0 +1,237 @@
+import re
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+
+from sklearn_meta import MetaLearner
+from sklearn_meta.tasks import EpisodeSampler, NWayKShot, TaskArrays
+from sklearn_meta.tasks._n_way_k_shot import draw_distinct
+
+few_examples = settings(deadline=None, derandomize=True, max_examples=50, database=None)
+seeds = st.integers(0, 2**31 - 1)
+NAMES = np.array(["ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen"])
+
+
+@st.composite
+def labelled_rows(draw):
+    """X is the row's own number; classes of many sizes; a shape that they can give."""
+    n_way, n_shots, n_query = (draw(st.integers(low, 4)) for low in (2, 1, 1))
+    n_each = n_shots + n_query
+    sizes = draw(st.lists(st.integers(n_each, n_each + 9), min_size=n_way, max_size=8))
+    y = NAMES[np.random.RandomState(draw(seeds)).permutation(np.repeat(range(len(sizes)), sizes))]
+    return np.arange(len(y))[:, None], y, n_way, n_shots, n_query
+
+
+@few_examples
+@given(labelled_rows(), st.integers(1, 9), seeds)
+def test_a_task_is_what_its_name_says(data, n_tasks, seed):
+    X, y, n_way, n_shots, n_query = data
+    tasks = NWayKShot(X, y, n_way, n_shots, n_query).sample(n_tasks, seed)
+    assert tasks.task_ids.tolist() == list(range(n_tasks))
+    assert not tasks.shared_labels
+    np.testing.assert_array_equal(tasks.y, y[tasks.X[:, 0]])
+    for i, (rows, classes) in enumerate(tasks):
+        is_support = tasks.is_support[tasks.offsets[i] : tasks.offsets[i + 1]]
+        assert len(set(rows[:, 0])) == len(rows)
+        for chosen, n_each in ((is_support, n_shots), (~is_support, n_query)):
+            found, counts = np.unique(classes[chosen], return_counts=True)
+            assert len(found) == n_way
+            np.testing.assert_array_equal(counts, n_each)
+        assert is_support[: n_way * n_shots].all()
+
+
+@few_examples
+@given(st.lists(st.integers(3, 7), min_size=1, max_size=20), st.integers(0, 3), seeds)
+def test_numbers_that_are_drawn_are_different_and_below_the_size(sizes, k, seed):
+    sizes = np.array(sizes)
+    chosen = draw_distinct(sizes, k, np.random.RandomState(seed))
+    assert chosen.shape == (len(sizes), k)
+    for numbers, size in zip(chosen, sizes, strict=True):
+        assert len(set(numbers)) == k
+        assert set(numbers) <= set(range(size))
+
+
+def test_every_ordered_choice_is_equally_likely():
+    """3 out of 5: 60 of them."""
+    chosen = draw_distinct(np.full(60_000, 5), 3, np.random.RandomState(0))
+    _, counts = np.unique(chosen @ [25, 5, 1], return_counts=True)
+    assert len(counts) == 60
+    assert chisquare(counts).pvalue > 0.01
+
+
+def test_every_row_of_a_class_and_every_class_is_equally_likely():
+    """As support and as query."""
+    y = np.repeat(range(6), [4, 4, 4, 4, 4, 8])
+    tasks = NWayKShot(np.arange(28)[:, None], y, n_way=3, n_query=2).sample(4000, random_state=0)
+    share = 0.5 / np.bincount(y)[y] / 3  # of a row: half of the classes, one of 6 as large
+    for chosen in (tasks.is_support, ~tasks.is_support):
+        counts = np.bincount(tasks.X[chosen, 0], minlength=28)
+        assert chisquare(counts, counts.sum() * share).pvalue > 0.01
+
+
+def test_labellings_are_drawn_alike_and_a_task_keeps_to_one():
+    rng = np.random.RandomState(0)
+    y = np.column_stack([rng.permutation(60) % n + 100 * n for n in (3, 4, 5)])
+    tasks = NWayKShot(np.arange(60)[:, None], y, n_way=2, n_query=3).sample(3000, random_state=0)
+    columns = tasks.y.reshape(3000, -1) // 100 - 3
+    np.testing.assert_array_equal(columns, np.repeat(columns[:, :1], 8, axis=1))
+    np.testing.assert_array_equal(tasks.y, y[tasks.X[:, 0], columns.ravel()])
+    assert chisquare(np.bincount(columns[:, 0])).pvalue > 0.01
+    for column, n in enumerate((3, 4, 5)):
+        drawn = tasks.y.reshape(3000, -1)[columns[:, 0] == column]
+        counts = np.bincount(drawn.ravel() % 100)
+        assert len(counts) == n
+        assert counts.min() > 0.8 * counts.max()
+
+
+def test_one_labelling_may_be_a_column():
+    X, y = np.arange(40.0)[:, None], np.arange(40) % 4
+    flat, column = (NWayKShot(X, y, 2, 1, 3).sample(5, 0) for y in (y, y[:, None]))
+    np.testing.assert_array_equal(flat.X, column.X)
+    np.testing.assert_array_equal(flat.y, column.y)
+
+
+def test_a_seed_gives_the_same_tasks():
+    X, y = np.arange(80)[:, None], np.arange(80) % 8
+    tasks = NWayKShot(X, y, n_query=4)
+    first, second = tasks.sample(5, 3), tasks.sample(5, np.random.RandomState(3))
+    np.testing.assert_array_equal(first.X, second.X)
+    random_state = np.random.RandomState(3)
+    assert not np.array_equal(tasks.sample(5, random_state).X, tasks.sample(5, random_state).X)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "u1"])
+def test_rows_keep_their_type_and_are_not_copied_as_a_whole(dtype):
+    X, y = np.zeros((20, 2), dtype), np.arange(20) % 2
+    tasks = NWayKShot(X, y, n_way=2, n_query=4)
+    assert tasks.X is X
+    assert tasks.sample(3).X.dtype == dtype
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_a_dataframe_stays_one(kind):
+    X = kind({"a": np.arange(20), "b": list("xy" * 10)})
+    y = pd.Series(NAMES[np.arange(20) % 2], index=range(100, 120))
+    tasks = NWayKShot(X, y, n_way=2, n_query=4).sample(3, random_state=0)
+    assert isinstance(tasks.X, kind)
+    np.testing.assert_array_equal(tasks.y, y.to_numpy()[np.asarray(tasks.X["a"])])
+
+
+def test_small_classes_and_labellings_are_dropped():
+    X, y = np.arange(30)[:, None], np.repeat([0, 1, 2, 3], [10, 4, 6, 10])
+    tasks = NWayKShot(X, y, n_way=2, n_query=5, on_small="drop")
+    assert "n_classes=3," in repr(tasks)
+    assert set(tasks.sample(50, random_state=0).y) == {0, 2, 3}
+    both = np.column_stack([np.arange(30) // 15 + 10, y, np.arange(30)])  # two classes, 3, 0
+    tasks = NWayKShot(X, both, n_way=3, n_query=5, on_small="drop")
+    assert set(tasks.sample(50, random_state=0).y) == {0, 2, 3}
+    assert "n_classes=2..3," in repr(NWayKShot(X, both, n_way=2, n_query=5, on_small="drop"))
+
+
+X40, Y40 = np.zeros((40, 2)), np.arange(40) % 8
+SMALL = np.repeat(NAMES[:4], [20, 3, 15, 2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((X40, Y40), {"n_way": 1}, "'n_way' parameter of NWayKShot must be an int in .* Got 1"),
+        ((X40, Y40), {"n_shots": 0}, "'n_shots' parameter of NWayKShot"),
+        ((X40, Y40), {"n_query": 0.5}, "'n_query' parameter of NWayKShot"),
+        ((X40, Y40), {"on_small": "keep"}, "'on_small' parameter of NWayKShot"),
+        ((X40, Y40[:7]), {}, "y has 7 entries, expected 40, one a row of X"),
+        ((X40[:, 0], Y40), {}, r"X has the shape \(40,\), expected \(rows, columns\)"),
+        ((X40[:0], Y40[:0]), {}, r"y has the shape \(0,\), expected \(rows,\) or"),
+        ((X40, np.zeros((40, 1, 1))), {}, r"y has the shape \(40, 1, 1\)"),
+        ((X40, np.where(Y40 == 3, np.nan, Y40)), {}, "y has no class in row 3"),
+        ((X40, np.array([[1, 2]] * 39 + [[1, None]])), {}, "y has no class in row 39"),
+        ((X40, np.array([1, "a"] * 20, object)), {}, r"y mixes \['int', 'str'\]"),
+        (
+            (X40, SMALL),
+            {"n_way": 2, "n_query": 4},
+            r"y has classes with too few rows: 'bee' \(3\), 'dog' \(2\); expected at least n_shots "
+            r"\+ n_query = 5 of each",
+        ),
+        ((X40, np.arange(40)), {}, r"0 \(1\), 1 \(1\), 2 \(1\), 3 \(1\), 4 \(1\) and 35 more;"),
+        (
+            (X40, np.column_stack([Y40 % 2, Y40])),
+            {"n_way": 2},
+            r"column 1 of y has classes with too few rows: 0 \(5\)",
+        ),
+        ((X40, Y40), {"n_way": 9, "n_query": 4}, r"y has 8 class\(es\) of .*at least n_way=9"),
+        (
+            (X40, SMALL),
+            {"n_way": 3, "n_query": 4, "on_small": "drop"},
+            r"y has 2 class\(es\) of n_shots \+ n_query = 5 rows or more, .*at least n_way=3",
+        ),
+        (
+            (X40, np.column_stack([Y40, Y40 % 2])),
+            {"n_way": 4, "n_query": 4},
+            r"a column of y has 2 class\(es\)",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(arguments, options, message):
+    with pytest.raises(ValueError, match=message):
+        NWayKShot(*arguments, **options)
+
+
+def test_a_number_of_tasks_that_will_not_do():
+    with pytest.raises(ValueError, match=re.escape("'n_tasks' parameter of sample")):
+        NWayKShot(X40, Y40, n_query=4).sample(0)
+
+
+@pytest.mark.parametrize(("n_shots", "expected"), [(3, {3}), ("auto", {1, 2, 3}), ((1, 2), {1, 2})])
+def test_episodes_keep_to_the_marks_and_number_the_classes_anew(n_shots, expected):
+    tasks = NWayKShot(np.arange(80)[:, None], np.arange(80) % 8, 4, 3, 5).sample(200, 0)
+    codes = np.concatenate([np.unique(y, return_inverse=True)[1] for _, y in tasks])
+    arrays = TaskArrays(
+        tasks.X, np.eye(4)[codes], tasks.offsets, codes, np.full(200, 4), tasks.is_support
+    )
+    sampler = EpisodeSampler(arrays, n_shots, None, "random")
+    support, query = sampler.draw(np.arange(200), np.random.RandomState(0))
+    assert query.weight.sum(axis=1).tolist() == [20] * 200
+    counts = (support.y * support.weight[..., None]).sum(axis=1)  # (tasks, classes)
+    assert set(counts.ravel()) == expected
+    for i, (rows, _) in enumerate(tasks):
+        assert set(support.X[i, support.weight[i] > 0, 0]) <= set(rows[:12, 0])
+        assert set(query.X[i, :, 0]) == set(rows[12:, 0])
+    # class 0, whenever it is there, is the smallest code; its number says nothing of it
+    numbers = [query.y[i, query.X[i, :, 0] % 8 == 0].argmax(axis=1) for i in range(200)]
+    counts = np.bincount([number[0] for number in numbers if len(number)], minlength=4)
+    assert chisquare(counts).pvalue > 0.01
+
+
+def make_blobs(rng, n_classes, n_each=16):
+    """Classes that differ in 3 directions out of 12, amid as much noise in the others."""
+    basis, _ = np.linalg.qr(np.random.RandomState(5).normal(size=(12, 12)))
+    centres = rng.normal(size=(n_classes, 3)) * 2
+    y = np.repeat(np.arange(n_classes), n_each)
+    latent = np.hstack(
+        [centres[y] + 0.3 * rng.normal(size=(len(y), 3)), 2 * rng.normal(size=(len(y), 9))]
+    )
+    return latent @ basis, y
+
+
+def test_unseen_classes_are_learned_from_one_row_each():
+    rng = np.random.RandomState(0)
+    X, y = make_blobs(rng, 60)
+    X_new, y_new = make_blobs(rng, 30)
+    mlp = MLPClassifier(hidden_layer_sizes=(32,))
+    meta = MetaLearner(mlp, n_query=None, max_iter=300, random_state=0).fit(NWayKShot(X, y))
+    episodes = NWayKShot(X_new, y_new).sample(200, random_state=1)
+    nearest = KNeighborsClassifier(1)
+    baseline = np.mean([nearest.fit(X[:5], y[:5]).score(X[5:], y[5:]) for X, y in episodes])
+    assert baseline < 0.5  # so crowded are the classes in what does not matter
+    assert meta.score(episodes) > 0.9
+    rows, classes = episodes[0]
+    meta.fit_adapt(rows[:5], classes[:5])
+    np.testing.assert_array_equal(meta.classes_, np.unique(classes))
+    assert set(meta.predict(rows)) <= set(classes)
