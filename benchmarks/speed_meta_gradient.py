@@ -85,7 +85,7 @@ def our_contestants(algorithm, network, params, support, query):
 
     def plain():
         at = network.run(layers, rows)
-        return at.losses, network.gradient(at.inputs, at.deltas, per_task=False)
+        return at.losses, network.gradient(at.inputs, at.deltas)
 
     return {OURS: ours, PLAIN: plain}
 
