@@ -314,8 +314,8 @@ class PredictionMixin:
         if arrays.is_support is not None:
             shots = tasks.n_rows  # every marked row
         sampler = EpisodeSampler(arrays, shots, None, self.support)
-        everything = np.arange(len(arrays))
-        _, place, is_support, is_query = sampler.split(everything, np.random.RandomState(0))
+        is_support, is_query = sampler.split(np.random.RandomState(0))
+        place = np.repeat(np.arange(len(arrays)), arrays.sizes)  # (rows,)
         learned = self._adapted(tasks.task_ids, arrays.select(is_support), classes)
         z = learned.outputs(self._encoder.network, arrays.X, place)
         return is_query, self._decode(z, place, learned)

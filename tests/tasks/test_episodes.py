@@ -281,6 +281,22 @@ def test_a_task_of_one_row_keeps_it_for_the_query(n_shots):
     assert query.tolist() == [0]
 
 
+@few_examples
+@given(
+    st.one_of(regressions(), classifications(), classifications(own=True)),
+    shots,
+    n_queries,
+    orders,
+    seeds,
+)
+def test_split_is_the_same_deal_as_masks(arrays, n_shots, n_query, order, seed):
+    sampler = EpisodeSampler(arrays, n_shots, n_query, order)
+    is_support, is_query = sampler.split(np.random.RandomState(seed))
+    for rows, support, query in draw_rows(sampler, range(len(arrays)), seed):
+        assert rows[is_support[rows]].tolist() == sorted(support)
+        assert rows[is_query[rows]].tolist() == sorted(query)
+
+
 def test_thousands_of_rows_beside_one():
     sampler = EpisodeSampler(make_arrays([1, 5000, 2]), 30, None, "random")
     sizes = [(len(s), len(q)) for _, s, q in draw_rows(sampler, [0, 1, 2], 0)]
