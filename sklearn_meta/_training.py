@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
+from math import isfinite
 
 import numpy as np
 
@@ -20,34 +21,46 @@ class TrainingState:
     params: Params
     average: np.ndarray  # (size,), the running average of the parameters
     optimizer: Adam
-    decay: np.ndarray  # (size,), L2 penalty of each entry
+    decay: np.ndarray | None  # (size,), L2 penalty of each entry; None where there is none
     random_state: np.random.RandomState
     n_iter: int = 0
     loss_curve: list = field(default_factory=list)
+    scratch: np.ndarray = field(init=False, repr=False)  # (size,)
+
+    def __post_init__(self):
+        self.scratch = np.zeros_like(self.average)
 
     @classmethod
     def start(cls, params, network, random_state, *, meta_lr, alpha):
         """Before the first meta-step; `alpha` weighs |weights|^2 / 2, biases are free."""
-        decay = np.zeros_like(params.vector)
-        for weights, _ in network.names:
-            params.layout.view(decay, weights)[...] = alpha
+        decay = None
+        if alpha:
+            decay = np.zeros_like(params.vector)
+            for weights, _ in network.names:
+                params.layout.view(decay, weights)[...] = alpha
         optimizer = Adam(params.layout.size, params.vector.dtype, meta_lr)
         params = Params(params.vector.copy(), params.layout)
         return cls(params, params.vector.copy(), optimizer, decay, random_state)
 
     def step(self, algorithm, network, support, query):
         """One meta-step on an episode."""
-        vector = self.params.vector
+        vector, scratch = self.params.vector, self.scratch
         loss, gradient = algorithm.meta_gradient(network, self.params, support, query)
         self.check_finite(algorithm, loss, self.n_iter + 1)
-        self.optimizer.step(vector, gradient + self.decay * vector)
+        if self.decay is not None:
+            np.multiply(self.decay, vector, out=scratch)
+            scratch += gradient
+            gradient = scratch
+        self.optimizer.step(vector, gradient)
         self.n_iter += 1
         keep = min(AVERAGING, self.n_iter / (self.n_iter + 10))
-        self.average += (1 - keep) * (vector - self.average)
+        np.subtract(vector, self.average, out=scratch)
+        scratch *= 1 - keep
+        self.average += scratch
         self.loss_curve.append(float(loss))
 
     def check_finite(self, algorithm, loss, n_iter, of=""):
-        if not np.isfinite(loss):
+        if not isfinite(loss):
             raise ValueError(
                 f"meta-training diverged: the loss{of} is {loss} in meta-step {n_iter}. "
                 f"Lower meta_lr (now {self.optimizer.learning_rate}) or the inner_lr of "
