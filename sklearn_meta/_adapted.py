@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-from ._compat import one_blas_thread
+from ._compat import blas_threads
 from ._messages import of_task
 from .network import TaskWeights
 from .tasks import TaskArrays
@@ -37,7 +37,7 @@ class AdaptedTasks:
         def adapt(tasks, batch):
             return tasks, algorithm.adapt(network, params, batch)
 
-        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+        with blas_threads(), np.errstate(over="ignore", invalid="ignore"):
             parts = Parallel(n_jobs=n_jobs, prefer="threads")(
                 delayed(adapt)(tasks, batch) for tasks, batch in arrays.chunks()
             )

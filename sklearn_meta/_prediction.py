@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _validation as check
 from ._adapted import AdaptedTasks, prior_outputs
-from ._compat import one_blas_thread
+from ._compat import blas_threads
 from ._export import export
 from ._few_shot_learner import FewShotLearner
 from ._messages import plain
@@ -250,7 +250,7 @@ class PredictionMixin:
             self._check_unknown(groups, unknown)
         z = np.empty((len(X), self._encoder.network.n_outputs), X.dtype)
         network = self._encoder.network
-        with one_blas_thread():
+        with blas_threads():
             if unknown.any():
                 z[unknown] = prior_outputs(self.algorithm_, network, self._params, X[unknown])
             if not unknown.all():

@@ -2,11 +2,12 @@
 
 import copy
 from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from math import isfinite
 
 import numpy as np
 
-from ._compat import one_blas_thread
+from ._compat import blas_threads
 from ._optimizers import Adam
 from .network import Params
 
@@ -123,10 +124,13 @@ def query_losses(algorithm, network, params, support, query):
 
 def train(algorithm, network, state, stream, *, max_iter, gate=None, verbose=False):
     """Take up to `max_iter` meta-steps; the parameters that are kept."""
+    episodes = (stream.draw(state.random_state) for _ in range(max_iter))
+    first = next(episodes)
+    threads = blas_threads(multiplications(network, *first))
     # what overflows is an error of check_finite's, which says more than NumPy's warning
-    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-        for n in range(1, max_iter + 1):
-            state.step(algorithm, network, *stream.draw(state.random_state))
+    with threads, np.errstate(over="ignore", invalid="ignore"):
+        for n, episode in enumerate(chain([first], episodes), start=1):
+            state.step(algorithm, network, *episode)
             if n % EVALUATE_EVERY and n < max_iter:
                 continue
             stop = gate is not None and gate.judge(algorithm, network, state)
@@ -136,3 +140,9 @@ def train(algorithm, network, state, stream, *, max_iter, gate=None, verbose=Fal
             if stop:
                 break
     return state.averaged if gate is None else gate.best
+
+
+def multiplications(network, support, query):
+    """Of the largest matrix product that the tasks of an episode share."""
+    rows = support.weight.size + query.weight.size
+    return rows * max(fan_in * fan_out for fan_in, fan_out in pairwise(network.layer_units))
