@@ -131,12 +131,13 @@ class TaskArrays:
         lowest = np.finfo(self.X.dtype).min / 8  # finite, so that 0 * mask is 0
         return np.where(absent, lowest, 0)[:, None].astype(self.X.dtype)
 
-    def chunks(self, max_cells=2**22):
+    def chunks(self, width, least=1, max_cells=2**20):
         """Whole tasks as padded batches of bounded size: yields (task numbers, batch).
 
-        Tasks of like size go together, so that little is padded.
+        A row counts as `width` numbers, the most that a layer makes of it, and a task as
+        `least` or more. Tasks of like size go together, so that little is padded.
         """
-        cells = np.maximum(self.sizes, 1) * (self.X.shape[1] + 1)
+        cells = np.maximum(self.sizes * width, least)
         start, order = 0, np.argsort(-self.sizes, kind="stable")
         while start < len(order):
             count = max(1, max_cells // cells[order[start]])

@@ -106,12 +106,12 @@ def test_stack_puts_one_behind_the_other():
 
 
 @few_examples
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(1, 80))
-def test_chunks_are_whole_tasks_of_bounded_size(sizes, max_cells):
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(1, 80), st.integers(1, 30))
+def test_chunks_are_whole_tasks_of_bounded_size(sizes, max_cells, least):
     arrays = make_arrays(sizes)
     seen = []
-    for tasks, batch in arrays.chunks(max_cells):
-        cells = batch.X.shape[0] * batch.X.shape[1] * (batch.X.shape[2] + 1)
+    for tasks, batch in arrays.chunks(4, least, max_cells):
+        cells = batch.X.shape[0] * max(batch.X.shape[1] * 4, least)
         assert cells <= max_cells or len(tasks) == 1
         for i, task in enumerate(tasks):
             filled = batch.weight[i] > 0
