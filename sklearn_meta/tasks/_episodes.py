@@ -51,7 +51,7 @@ class EpisodeSampler:
             yield batches
 
     def deal(self, tasks, random_state):
-        """The rows of the given tasks, in each first its support, then its query.
+        """Rows of the given tasks, in each first its support, then its query.
 
         Returns
         -------
@@ -60,7 +60,7 @@ class EpisodeSampler:
         starts, n_support, n_query : ndarrays of shape (tasks,)
             Where each task's rows begin, and how many are of the support, then of the query.
         """
-        rows, sizes = ragged_rows(self.arrays.offsets, tasks)
+        rows, sizes = self._draw_rows(tasks, random_state)
         task = np.repeat(np.arange(len(sizes)), sizes)  # (rows,)
         key = random_state.random_sample(len(rows))
         if self._any_row:  # the first of a task in the order of `key` are its support
@@ -74,14 +74,33 @@ class EpisodeSampler:
 
     def split(self, random_state):
         """Masks (rows,) of the support and of the query, every task dealt once."""
-        sizes = self.arrays.sizes
-        rows, *starts_and_counts = self.deal(np.arange(len(sizes)), random_state)
-        start, n_support, n_query = (np.repeat(part, sizes) for part in starts_and_counts)
-        place = np.arange(len(rows)) - start  # within the task, (rows,)
-        is_support, is_query = np.empty((2, len(rows)), bool)
+        rows, starts, *counts = self.deal(np.arange(len(self.arrays)), random_state)
+        dealt = np.diff(starts, append=len(rows))
+        place = np.arange(len(rows)) - np.repeat(starts, dealt)  # within the task, (rows,)
+        n_support, n_query = (np.repeat(count, dealt) for count in counts)
+        is_support, is_query = np.zeros((2, len(self.arrays.X)), bool)
         is_support[rows] = place < n_support
         is_query[rows] = (place >= n_support) & (place < n_support + n_query)
         return is_support, is_query
+
+    def n_dealt(self, tasks):
+        """Rows of each of the given tasks that are dealt: few of a large task, if that will do."""
+        sizes = self.arrays.sizes[tasks]
+        if not self._any_row or self.n_query is None or self.n_shots == "half":
+            return sizes
+        shots = self._most_shots() if self.n_shots == "auto" else np.max(self.n_shots)
+        most = shots + self.n_query
+        return np.minimum(sizes, most) if 4 * most < sizes.mean() else sizes
+
+    def _draw_rows(self, tasks, random_state):
+        """Rows to deal, task by task, and how many of each."""
+        starts, sizes = self.arrays.offsets[tasks], self.arrays.sizes[tasks]
+        dealt = self.n_dealt(tasks)
+        if np.array_equal(dealt, sizes):
+            return ragged_rows(self.arrays.offsets, tasks)
+        places = draw_subsets(sizes, dealt, random_state)  # (most dealt, tasks)
+        filled = np.arange(len(places)) < dealt[:, None]  # (tasks, most dealt)
+        return (starts + places).T[filled], dealt
 
     @property
     def _any_row(self):
@@ -162,3 +181,24 @@ def _ranks(group, key):
     rank = np.empty(len(order), int)
     rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return rank
+
+
+def draw_subsets(sizes, counts, random_state):
+    """For each task `counts` different numbers below its `sizes`, every subset as likely.
+
+    Returns
+    -------
+    ndarray of shape (largest count, tasks)
+        Beyond a task's own count, whatever.
+
+    References
+    ----------
+    J. Bentley, R. Floyd. "Programming Pearls: A Sample of Brilliance". Communications of the
+    ACM 1987. https://doi.org/10.1145/30401.315746
+    """
+    drawn = np.empty((counts.max(), len(sizes)), int)
+    for i in range(len(drawn)):
+        last = sizes - counts + i
+        pick = (random_state.random_sample(len(sizes)) * (last + 1)).astype(int)
+        drawn[i] = np.where((drawn[:i] == pick).any(axis=0), last, pick)
+    return drawn

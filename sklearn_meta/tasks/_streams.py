@@ -42,7 +42,7 @@ class CollectionStream(_Stream):
     def __init__(self, sampler, tasks, batch_size):
         self.sampler, self.tasks = sampler, tasks
         self.batch_size = min(batch_size, len(tasks))
-        rows = self.batch_size * sampler.arrays.sizes[tasks].mean()  # of a meta-batch
+        rows = self.batch_size * sampler.n_dealt(tasks).mean()  # of a meta-batch
         self.n_ahead = int(np.clip(MAX_ROWS // rows, 1, BLOCK))
 
     def _deal(self, random_state):
