@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.exceptions import ConvergenceWarning
 
-EXACT = 10 * np.finfo(np.float64).eps  # of conjugate gradients, relative to the right side
+EXACT = 1e-13  # of conjugate gradients, relative to the right side
 
 
 def posterior_mode(loss, F, offset, batch):
@@ -136,10 +136,12 @@ class NewtonMode(_Mode):
         at = np.zeros((len(self.F), self.design.shape[-1], self.offset.shape[-1]), self.F.dtype)
         added = np.zeros_like(self.offset)  # to the outputs: design @ at
         tolerance = np.finfo(self.F.dtype).eps ** 0.4  # Newton squares what is left after it
-        largest = 0.1
+        largest = 1.0
         for _ in range(self.max_iter):
             self._observe(self.offset + added)
-            step = self._newton_step(at, rtol=min(largest, 0.1) ** 2)
+            # to be solved as far as the next step is small, and double precision reaches
+            rtol = min(max(largest**2, tolerance**2 / largest**2), 0.01)
+            step = self._newton_step(at, rtol)
             move = self.design @ step  # (tasks, n, k)
             largest = np.abs(move).max(initial=0)
             if not largest <= self.safe_move:
@@ -229,16 +231,19 @@ class NewtonMode(_Mode):
         rows = self.design @ residual
         norm = _inner(residual, rows if self.kernel_side else residual)  # (tasks, 1, 1)
         direction, d_rows, enough = residual, rows, rtol * rtol * norm
+        tiny = np.finfo(B.dtype).tiny  # 0 / tiny is 0, where a task is done
         for _ in range(1000):
-            if (norm <= enough).all():
+            if np.all(norm <= enough):
                 break
             image = direction + self._from_rows(self._curved(d_rows))
-            length = norm / _positive(_inner(image, d_rows if self.kernel_side else direction))
+            length = norm / np.maximum(
+                _inner(image, d_rows if self.kernel_side else direction), tiny
+            )
             solution += length * direction
             residual = residual - length * image
             rows = self.design @ residual
             last, norm = norm, _inner(residual, rows if self.kernel_side else residual)
-            ratio = norm / _positive(last)
+            ratio = norm / np.maximum(last, tiny)
             direction = residual + ratio * direction
             d_rows = rows + ratio * d_rows
         return solution
@@ -281,8 +286,3 @@ def _add_to_diagonal(matrices, value):
 def _inner(A, B):
     """Inner products of each task's matrices, (tasks, 1, 1)."""
     return np.einsum("tij,tij->t", A, B)[:, None, None]
-
-
-def _positive(values):
-    """1 where nothing is left to divide."""
-    return np.where(values > 0, values, 1)
