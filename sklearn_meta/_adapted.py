@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-from ._compat import one_blas_thread
+from ._compat import blas_threads
 from ._messages import of_task
 from .network import TaskWeights
 from .tasks import TaskArrays
@@ -37,9 +37,10 @@ class AdaptedTasks:
         def adapt(tasks, batch):
             return tasks, algorithm.adapt(network, params, batch)
 
-        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+        chunks = arrays.chunks(max(network.layer_units), network.layout.size)
+        with blas_threads(), np.errstate(over="ignore", invalid="ignore"):
             parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-                delayed(adapt)(tasks, batch) for tasks, batch in arrays.chunks()
+                delayed(adapt)(tasks, batch) for tasks, batch in chunks
             )
         order = np.argsort(np.concatenate([tasks for tasks, _ in parts]))
         weights = TaskWeights.concatenate([weights for _, weights in parts]).take(order)
@@ -75,7 +76,12 @@ class AdaptedTasks:
 
     def outputs(self, network, X, place):
         """Network outputs before the link of rows of these tasks, (rows, outputs)."""
-        return self._by_task(X, place, lambda tasks, batch: self._forward(network, tasks, batch))
+
+        def forward(tasks, batch):
+            mask = self.support.logit_mask(tasks)
+            return network.outputs(self.weights.take(tasks).layers, batch.X, mask)
+
+        return self._by_task(network, X, place, forward)
 
     def spread(self, algorithm, network, params, X, place):
         """The algorithm's predictive standard deviation of rows of these tasks."""
@@ -83,19 +89,15 @@ class AdaptedTasks:
         def std(tasks, batch):
             return algorithm.predict_std(network, params, self.support.full_batch(tasks), batch.X)
 
-        return self._by_task(X, place, std)
+        return self._by_task(network, X, place, std)
 
-    def _forward(self, network, tasks, batch):
-        mask = self.support.logit_mask(tasks)
-        return network.outputs(self.weights.take(tasks).layers, batch.X, mask)
-
-    def _by_task(self, X, place, function):
+    def _by_task(self, network, X, place, function):
         """Apply a function of (task numbers, padded batch) to rows, task by task."""
         order = np.argsort(place, kind="stable")
         tasks, counts = np.unique(place, return_counts=True)
         rows = TaskArrays(X[order], X[order, :0], np.concatenate([[0], np.cumsum(counts)]))
         result = None
-        for numbers, batch in rows.chunks():
+        for numbers, batch in rows.chunks(max(network.layer_units)):
             values = function(tasks[numbers], batch)  # (tasks, rows, outputs)
             if result is None:
                 result = np.empty((len(X), *values.shape[2:]), values.dtype)

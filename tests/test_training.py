@@ -5,12 +5,15 @@ import pytest
 from helpers import cast, make_network, make_params, ragged_batch, tasks_of
 from sklearn.linear_model import Ridge
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from sklearn_meta._compat import MANY_MULTIPLICATIONS
 from sklearn_meta._training import (
     AVERAGING,
     EVALUATE_EVERY,
     Gate,
     TrainingState,
+    multiplications,
     query_losses,
     train,
 )
@@ -302,3 +305,31 @@ def test_held_out_tasks_whose_loss_is_not_finite_are_an_error():
     gate = Gate((support, query._replace(X=1e200 * query.X)), 0.0, 5)
     with pytest.raises(ValueError, match=r"diverged: the loss of the held-out tasks is (inf|nan)"):
         train(Joint(), network, state, stream, max_iter=3, gate=gate)
+
+
+class Recorder(Joint):
+    """Notes how many threads BLAS may use in each meta-step."""
+
+    def __init__(self):
+        super().__init__()
+        self.threads = set()
+
+    def meta_gradient(self, *args):
+        infos = threadpool_info()
+        self.threads |= {info["num_threads"] for info in infos if info["user_api"] == "blas"}
+        return super().meta_gradient(*args)
+
+
+@pytest.mark.parametrize("allowed", [1, 2])
+@pytest.mark.parametrize(("n_rows", "is_large"), [(10, False), (1500, True)])
+def test_large_products_get_the_blas_threads_that_the_user_allows(allowed, n_rows, is_large):
+    batch, nothing = linear_problem(np.random.RandomState(0), n_rows=n_rows)
+    network = make_network("squared_error", (1000,))
+    assert (multiplications(network, nothing, batch) >= MANY_MULTIPLICATIONS) == is_large
+    algorithm = Recorder()
+    state = start(algorithm, network)
+    with threadpool_limits(allowed, user_api="blas"):
+        train(algorithm, network, state, Same(nothing, batch), max_iter=1)
+        after = {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
+    assert algorithm.threads == ({allowed} if is_large else {1})
+    assert after == {allowed}
