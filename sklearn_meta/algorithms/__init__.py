@@ -4,11 +4,13 @@ from ._base import MetaAlgorithm
 from .bayesian_head import BayesianHead
 from .joint import Joint
 from .maml import MAML
+from .neural_process import NeuralProcess
 
 ALGORITHMS = {
     "bayesian_head": BayesianHead,
     "joint": Joint,
     "maml": MAML,
+    "neural_process": NeuralProcess,
 }
 
-__all__ = ["ALGORITHMS", "MAML", "BayesianHead", "Joint", "MetaAlgorithm"]
+__all__ = ["ALGORITHMS", "MAML", "BayesianHead", "Joint", "MetaAlgorithm", "NeuralProcess"]
