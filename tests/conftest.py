@@ -36,6 +36,8 @@ class Problem:
     params: dict = field(default_factory=dict)
 
     def meta(self, algorithm="bayesian_head", **params):
+        loss = getattr(self.estimator, "loss", None)
+        skip_unserved(ALGORITHMS.get(algorithm, type(algorithm))(), loss)
         params = {"max_iter": 20, "random_state": 0} | self.params | params
         return MetaLearner(clone(self.estimator), algorithm, **params)
 

@@ -1,6 +1,6 @@
 """Tasks: collections of small data sets, and the episodes drawn from them."""
 
-from ._batch import TaskArrays, TaskBatch
+from ._batch import TaskArrays, TaskBatch, pad, ragged_rows
 from ._collection import TaskCollection, check_groups, missing_values
 from ._episodes import EpisodeSampler
 from ._streams import CollectionStream, DistributionStream
@@ -14,4 +14,6 @@ __all__ = [
     "TaskCollection",
     "check_groups",
     "missing_values",
+    "pad",
+    "ragged_rows",
 ]
