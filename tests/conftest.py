@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import skip_unserved
 from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -37,7 +38,7 @@ class Problem:
 
     def meta(self, algorithm="bayesian_head", **params):
         loss = getattr(self.estimator, "loss", None)
-        skip_unserved(ALGORITHMS.get(algorithm, type(algorithm))(), loss)
+        skip_unserved(ALGORITHMS[algorithm]() if algorithm in ALGORITHMS else algorithm, loss)
         params = {"max_iter": 20, "random_state": 0} | self.params | params
         return MetaLearner(clone(self.estimator), algorithm, **params)
 

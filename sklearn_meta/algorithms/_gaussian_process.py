@@ -7,35 +7,87 @@ Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, section
 5.4.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.gaussian_process import kernels
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, WhiteKernel
 
 from ..network import affine
 from ..tasks import pad, ragged_rows
 
 
-class Kernel(NamedTuple):
-    """``signal * exp(-|f - f'|^2 / (2 length_scale^2))``, and noise on every row."""
+@dataclass(frozen=True)
+class Kernel:
+    """A covariance of features, and noise on every row."""
 
-    signal: float
+    ratio: float  # of the signal's variance to the noise's
     length_scale: float
     noise: float
 
     @property
-    def ratio(self):
-        return self.signal / self.noise
+    def signal(self):
+        return self.ratio * self.noise
 
-    def distances(self, F, other):
-        """Squared distances over the squared length scale, (tasks, n, m)."""
-        F, other = (part.astype(float) / self.length_scale for part in (F, other))
+    def scaled(self, F):
+        return F.astype(float) / self.length_scale
+
+
+class Linear(Kernel):
+    """``signal * (1 + f . f' / length_scale^2)``."""
+
+    def variance(self, F):
+        """Over the noise, (tasks, n, 1)."""
+        return self.ratio * (1 + (self.scaled(F) ** 2).sum(axis=-1, keepdims=True))
+
+    def covariance(self, F, other):
+        """Over the noise, (tasks, n, m)."""
+        return self.ratio * (1 + self.scaled(F) @ self.scaled(other).mT)
+
+    def adjoint(self, F, covariance, d_covariance):
+        """Gradients at F and at the log of the length scale, from that at F's covariance."""
+        d_features = 2 * self.ratio * (d_covariance @ self.scaled(F)) / self.length_scale
+        return d_features, -2 * (d_covariance * (covariance - self.ratio)).sum()
+
+    def to_sklearn(self):
+        """scikit-learn's kernel that is the same."""
+        slope = ConstantKernel(self.signal / self.length_scale**2, "fixed")
+        linear = slope * DotProduct(self.length_scale, "fixed")
+        return linear + WhiteKernel(self.noise, "fixed")
+
+
+class RBF(Kernel):
+    """``signal * exp(-|f - f'|^2 / (2 length_scale^2))``."""
+
+    def variance(self, F):
+        """Over the noise."""
+        return self.ratio
+
+    def covariance(self, F, other):
+        """Over the noise, (tasks, n, m)."""
+        return self.ratio * np.exp(-0.5 * self._distances(F, other))
+
+    def adjoint(self, F, covariance, d_covariance):
+        """Gradients at F and at the log of the length scale, from that at F's covariance."""
+        d_log = d_covariance * covariance
+        rows = self.scaled(F)
+        d_rows = 2 * (d_log @ rows - d_log.sum(axis=-1, keepdims=True) * rows)
+        return d_rows / self.length_scale, (d_log * self._distances(F, F)).sum()
+
+    def to_sklearn(self):
+        """scikit-learn's kernel that is the same."""
+        signal = ConstantKernel(self.signal, "fixed")
+        return signal * kernels.RBF(self.length_scale, "fixed") + WhiteKernel(self.noise, "fixed")
+
+    def _distances(self, F, other):
+        F, other = self.scaled(F), self.scaled(other)
         squares = np.einsum("tnp,tnp->tn", F, F)[..., None]
         others = np.einsum("tmp,tmp->tm", other, other)[:, None]
         return np.maximum(squares + others - 2 * (F @ other.mT), 0)
 
-    def covariance(self, distances):
-        """Over the noise."""
-        return self.ratio * np.exp(-0.5 * distances)
+
+KERNELS = {"linear": Linear, "rbf": RBF}
 
 
 class Evidence(NamedTuple):
@@ -69,27 +121,30 @@ def evidence(kernel, F, residual, weight, n_outputs):
     root = np.sqrt(weight.astype(float))[..., None]
     n_rows = (root * root).sum(axis=1, keepdims=True)  # (tasks, 1, 1)
     share = 1 / np.where(n_rows > 0, n_rows, 1)
-    prior, distances = _prior(kernel, F, root)
-    eye = np.eye(prior.shape[-1])
-    inverse = np.linalg.solve(prior + eye, np.broadcast_to(eye, prior.shape))
+    covariance = kernel.covariance(F, F)
+    eye = np.eye(covariance.shape[-1])
+    A = eye + root * covariance * root.mT
+    inverse = np.linalg.solve(A, np.broadcast_to(eye, A.shape))
     solved = inverse @ (root * residual)  # (tasks, n, k)
     scaled = solved / (n_outputs * kernel.noise)
     quadratic = (root * residual * scaled).sum(axis=(1, 2), keepdims=True)
-    log_det = np.linalg.slogdet(prior + eye)[1][:, None, None]
+    log_det = np.linalg.slogdet(A)[1][:, None, None]
     constant = n_rows * np.log(2 * np.pi * kernel.noise)
     losses = 0.5 * share * (quadratic + log_det + constant)
     share = share / len(F)
-    d_log = 0.5 * share * (inverse - scaled @ solved.mT) * prior  # by each log covariance
-    pull = d_log / kernel.length_scale**2
-    d_features = 2 * (pull @ F - pull.sum(axis=-1, keepdims=True) * F)
+    d_covariance = 0.5 * share * root * (inverse - scaled @ solved.mT) * root.mT
+    d_features, d_log_length_scale = kernel.adjoint(F, covariance, d_covariance)
     return Evidence(
         losses=losses[:, 0, 0],
         d_features=d_features.astype(F.dtype, copy=False),
         d_residual=(share * root * scaled).astype(F.dtype, copy=False),
-        d_log_ratio=d_log.sum(),
-        d_log_length_scale=(d_log * distances).sum(),
+        d_log_ratio=(d_covariance * covariance).sum(),
+        d_log_length_scale=d_log_length_scale,
         d_log_noise=0.5 * (share * (n_rows - quadratic)).sum(),
     )
+
+
+ROWS = "features", "residual", "weight", "alpha"
 
 
 class GaussianProcesses(NamedTuple):
@@ -100,6 +155,8 @@ class GaussianProcesses(NamedTuple):
     layers : list of (weights, bias)
         Shared by all tasks; the output layer is the mean function.
     kernel : Kernel
+    gain : float
+        Outputs are this times the posterior mean.
     features : ndarray of shape (rows, p)
         Support rows of weight above 0, those of a task together.
     residual : ndarray of shape (rows, k)
@@ -113,6 +170,7 @@ class GaussianProcesses(NamedTuple):
 
     layers: list
     kernel: Kernel
+    gain: float
     features: np.ndarray
     residual: np.ndarray
     weight: np.ndarray
@@ -120,20 +178,19 @@ class GaussianProcesses(NamedTuple):
     offsets: np.ndarray
 
     @classmethod
-    def fit(cls, layers, kernel, F, residual, weight):
+    def fit(cls, layers, kernel, gain, F, residual, weight):
         """The tasks of padded rows (tasks, n, p), residuals (tasks, n, k), weights."""
         root = np.sqrt(weight.astype(float))[..., None]
-        prior, _ = _prior(kernel, F, root)
-        alpha = root * np.linalg.solve(prior + np.eye(prior.shape[-1]), root * residual)
+        alpha = root * np.linalg.solve(_system(kernel, F, root), root * residual)
         there = weight > 0
         rows = (part[there] for part in (F, residual, weight, alpha.astype(F.dtype)))
-        return cls(layers, kernel, *rows, _offsets(there.sum(axis=1)))
+        return cls(layers, kernel, gain, *rows, _offsets(there.sum(axis=1)))
 
     def take(self, tasks):
         """Some of the tasks, by an array of their numbers, in that order."""
         rows, sizes = ragged_rows(self.offsets, tasks)
-        parts = (part[rows] for part in self._rows)
-        return GaussianProcesses(self.layers, self.kernel, *parts, _offsets(sizes))
+        parts = {name: getattr(self, name)[rows] for name in ROWS}
+        return self._replace(**parts, offsets=_offsets(sizes))
 
     def task(self, number):
         """One task, as a batch of one."""
@@ -149,29 +206,26 @@ class GaussianProcesses(NamedTuple):
     @staticmethod
     def concatenate(parts):
         """The tasks of several batches in one."""
-        rows = map(np.concatenate, zip(*(part._rows for part in parts), strict=True))
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
         sizes = np.concatenate([np.diff(part.offsets) for part in parts])
-        return GaussianProcesses(parts[0].layers, parts[0].kernel, *rows, _offsets(sizes))
+        return parts[0]._replace(**joined, offsets=_offsets(sizes))
 
     def outputs(self, network, X, logit_mask=None):
         """Outputs before the link of rows X (tasks, rows, features), (tasks, rows, outputs)."""
         F, own, _, alpha = self._padded(network, X)
-        covariance = self.kernel.covariance(self.kernel.distances(F, own))
-        z = affine(F, *self.layers[-1]) + covariance @ alpha
-        if not network.loss.quadratic:
-            z *= label_gain(count_outputs(network, logit_mask)) / self.spread(network, X)
-        z = z.astype(X.dtype, copy=False)
+        z = affine(F, *self.layers[-1]) + self.kernel.covariance(F, own) @ alpha
+        z = (self.gain * z).astype(X.dtype, copy=False)
         return z if logit_mask is None else z + logit_mask
 
-    def spread(self, network, X):
-        """Predictive variance of rows X, noise and all, (tasks, rows, 1)."""
+    def predict_std(self, network, X):
+        """Predictive standard deviation of rows X, noise and all, (tasks, rows, 1)."""
         F, own, weight, _ = self._padded(network, X)
         root = np.sqrt(weight)
-        prior, _ = _prior(self.kernel, own, root)
-        cross = root * self.kernel.covariance(self.kernel.distances(own, F))  # (tasks, n, m)
-        solved = np.linalg.solve(prior + np.eye(prior.shape[-1]), cross)
-        explained = (cross * solved).sum(axis=1)[..., None]
-        return self.kernel.noise * (1 + np.maximum(self.kernel.ratio - explained, 0))
+        cross = root * self.kernel.covariance(own, F)  # (tasks, n, m)
+        solved = np.linalg.solve(_system(self.kernel, own, root), cross)
+        variance = self.kernel.variance(F) - (cross * solved).sum(axis=1)[..., None]
+        std = np.sqrt(self.kernel.noise * (1 + np.maximum(variance, 0)))
+        return std.astype(X.dtype, copy=False)
 
     def _padded(self, network, X):
         """Features of X, and of the support; the support's weights and alpha, 0 on padding."""
@@ -181,10 +235,6 @@ class GaussianProcesses(NamedTuple):
         weight = self.weight[index][..., None] * filled
         return F, self.features[index], weight, self.alpha[index] * filled
 
-    @property
-    def _rows(self):
-        return self.features, self.residual, self.weight, self.alpha
-
 
 def count_outputs(network, logit_mask):
     """That each task has, an int or (tasks, 1, 1)."""
@@ -193,21 +243,9 @@ def count_outputs(network, logit_mask):
     return (logit_mask == 0).sum(axis=-1, keepdims=True)
 
 
-def label_gain(n_outputs):
-    """Logits are this times the predicted labels over their variance.
-
-    Labels are 2 for the class and 0 for others, less their mean: +-1 in a single output. By
-    Bayes' rule the log-odds of two classes are those of the predictive densities of their
-    labels, ``2 * mean / variance`` of a single one. Of k classes, the labels move in k - 1
-    dimensions, in each of which they have k / (k - 1) times the variance of one label.
-    """
-    return np.where(n_outputs == 1, 2, 2 - 2 / n_outputs)
-
-
-def _prior(kernel, F, root):
-    """``D C D`` (tasks, n, n), and the distances it comes from."""
-    distances = kernel.distances(F, F)
-    return root * kernel.covariance(distances) * root.mT, distances
+def _system(kernel, F, root):
+    """``I + D C D``, (tasks, n, n)."""
+    return np.eye(F.shape[1]) + root * kernel.covariance(F, F) * root.mT
 
 
 def _offsets(sizes):

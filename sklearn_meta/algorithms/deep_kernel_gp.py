@@ -3,12 +3,15 @@
 from numbers import Real
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
-from .._compat import Interval
+from .._compat import Interval, StrOptions
 from ..network import Params, TaskWeights, affine
 from ._base import MetaAlgorithm
-from ._gaussian_process import GaussianProcesses, Kernel, count_outputs, evidence, label_gain
+from ._gaussian_process import KERNELS, GaussianProcesses, count_outputs, evidence
 
+MIN_NOISE = 1e-6  # over the signal: what has no noise at all would be infinitely likely
+INIT_GAIN, GAINS = 4.0, (0.1, 100.0)  # at labels +-1, before and in calibration
 SPEED = 10.0  # Adam moves all entries alike, yet a variance has decades to cross
 
 
@@ -16,24 +19,28 @@ class DeepKernelGP(MetaAlgorithm):
     """A Gaussian process on the features of the last hidden layer.
 
     Learned over all tasks, by the marginal likelihood of each one's rows: the features, the
-    kernel ``signal * exp(-|f - f'|^2 / (2 * length_scale^2))``, the noise, and the mean
-    function, which is the network's own output layer. A new task conditions the process on
-    its support, exactly and with no steps; with no rows it predicts the mean function. `BayesianHead`
-    is the same with a linear kernel.
+    kernel's signal and length scale, the noise, and the mean function, which is the
+    network's own output layer. A new task conditions the process on its support, exactly
+    and with no steps; with no rows it predicts the mean function.
 
-    Classes are learned as labels +-1, a process for each with the one kernel, and their
-    probabilities are Bayes' rule on the predictive densities of these labels: confident
-    only where the process is. Counts have no such process: `BayesianHead` takes Poisson.
+    Classes are regressed on as labels +-1, a process for each with the one kernel, and the
+    softmax of the means, times a gain that fits the held-out tasks best, gives
+    probabilities. Counts have no such process: `BayesianHead` takes Poisson.
 
-    `MetaLearner.adapt` gives a Pipeline: the features, then scikit-learn's Gaussian process
+    `MetaLearner.adapt` gives a Pipeline of the features and scikit-learn's Gaussian process
     regressor on them. The work grows with the cube of a task's rows.
 
     Parameters
     ----------
-    init_length_scale : float, default=1.0
+    kernel : {"linear", "rbf"}, default="linear"
+        ``signal * (1 + f . f' / length_scale^2)``, which goes on beyond the support's rows as
+        the tasks of training did; or ``signal * exp(-|f - f'|^2 / (2 * length_scale^2))``,
+        which goes back to the mean function there.
+    init_length_scale : float, default=0.3
         Length scale that training starts from, per square root of the number of features.
     init_noise : float, default=0.1
-        Noise variance that training starts from, beside a signal of variance 1.
+        Noise variance that training starts from, beside a signal of variance 1 and
+        standardised targets.
 
     References
     ----------
@@ -57,11 +64,13 @@ class DeepKernelGP(MetaAlgorithm):
     """
 
     _parameter_constraints = {
+        "kernel": [StrOptions(set(KERNELS))],
         "init_length_scale": [Interval(Real, 0, None, closed="neither")],
         "init_noise": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, *, init_length_scale=1.0, init_noise=0.1):
+    def __init__(self, *, kernel="linear", init_length_scale=0.3, init_noise=0.1):
+        self.kernel = kernel
         self.init_length_scale = init_length_scale
         self.init_noise = init_noise
 
@@ -70,7 +79,10 @@ class DeepKernelGP(MetaAlgorithm):
             raise ValueError(
                 "DeepKernelGP has no Poisson likelihood, found loss='poisson': take BayesianHead"
             )
-        layout = network.layout.extend({"log_ratio": (), "log_length_scale": (), "log_noise": ()})
+        own = dict.fromkeys(["log_ratio", "log_length_scale", "log_noise"], ())
+        if not network.loss.quadratic:
+            own["log_gain"] = ()
+        layout = network.layout.extend(own)
         params = Params(np.zeros(layout.size, dtype), layout)
         params.vector[: network.layout.size] = network.init_vector(random_state, dtype)
         if network.exchangeable_outputs:
@@ -80,13 +92,16 @@ class DeepKernelGP(MetaAlgorithm):
         params["log_ratio"][...] = -np.log(self.init_noise) / SPEED
         params["log_length_scale"][...] = np.log(length_scale) / SPEED
         params["log_noise"][...] = np.log(self.init_noise) / SPEED
+        if not network.loss.quadratic:
+            params["log_gain"][...] = np.log(INIT_GAIN)
         return params
 
     def adapt(self, network, params, support):
         layers = network.layers(params.vector)
         F = network.hidden(layers, support.X)[-1]
         residual = _targets(network, support) - affine(F, *layers[-1])
-        return GaussianProcesses.fit(layers, _kernel(params), F, residual, support.weight)
+        kernel, gain = self._kernel(params), _gain(network, params)
+        return GaussianProcesses.fit(layers, kernel, gain, F, residual, support.weight)
 
     def meta_gradient(self, network, params, support, query):
         """Negative log marginal likelihood of all rows, per row and output."""
@@ -95,7 +110,8 @@ class DeepKernelGP(MetaAlgorithm):
         inputs = network.hidden(layers, batch.X)
         residual = _targets(network, batch) - affine(inputs[-1], *layers[-1])
         n_outputs = count_outputs(network, batch.logit_mask)
-        found = evidence(_kernel(params), inputs[-1], residual, batch.weight, n_outputs)
+        kernel = self._kernel(params)
+        found = evidence(kernel, inputs[-1], residual, batch.weight, n_outputs)
         delta = -found.d_residual
         d_features = found.d_features + delta @ layers[-1][0].T
         deltas = [*network.hidden_deltas(layers, inputs, d_features), delta]
@@ -104,8 +120,10 @@ class DeepKernelGP(MetaAlgorithm):
         if network.exchangeable_outputs:
             for name in network.names[-1]:
                 gradient[name][...] = 0
-        for name in ("log_ratio", "log_length_scale", "log_noise"):
-            gradient[name][...] = SPEED * getattr(found, f"d_{name}")
+        slope = 1 - MIN_NOISE * kernel.ratio
+        gradient["log_ratio"][...] = SPEED * slope * found.d_log_ratio
+        gradient["log_length_scale"][...] = SPEED * found.d_log_length_scale
+        gradient["log_noise"][...] = SPEED * found.d_log_noise
         return found.losses.mean().astype(inputs[-1].dtype), gradient.vector
 
     def predict_std(self, network, params, support, X):
@@ -132,26 +150,47 @@ class DeepKernelGP(MetaAlgorithm):
                 "return_std of class probabilities needs BayesianHead; those of DeepKernelGP "
                 "hold its uncertainty already"
             )
-        variance = self.adapt(network, params, support).spread(network, X)
-        std = np.sqrt(variance).astype(X.dtype, copy=False)
+        std = self.adapt(network, params, support).predict_std(network, X)
         return np.repeat(std, network.n_outputs, axis=-1)
 
+    def calibrate(self, network, params, support, query):
+        """Set the gain to that with the least log-loss on the query rows.
+
+        It enters no label, so it is no part of the marginal likelihood.
+        """
+        if network.loss.quadratic:
+            return params
+        means = self.adapt(network, params, support)._replace(gain=1.0)
+        z = means.outputs(network, query.X)
+
+        def log_loss(log_gain):
+            logits = np.exp(log_gain) * z
+            if query.logit_mask is not None:
+                logits += query.logit_mask
+            return network.loss.task_losses(logits, query).mean()
+
+        calibrated = Params(params.vector.copy(), params.layout)
+        found = minimize_scalar(log_loss, bounds=np.log(GAINS), method="bounded")
+        calibrated["log_gain"][...] = found.x
+        return calibrated
+
     def prior(self, network, params):
-        """The mean function, which is a plain network, as logits where there are classes."""
+        """The mean function, times the gain of classes: a plain network."""
         *body, (weights, bias) = network.layers(params.vector)
-        if not network.loss.quadratic:
-            kernel = _kernel(params)
-            gain = label_gain(network.n_outputs) / (kernel.noise * (1 + kernel.ratio))
-            weights, bias = ((gain * part).astype(part.dtype) for part in (weights, bias))
-        return TaskWeights([*body, (weights, bias)])
+        gain = np.asarray(_gain(network, params), weights.dtype)
+        return TaskWeights([*body, (gain * weights, gain * bias)])
+
+    def _kernel(self, params):
+        inverse, length_scale, noise = (
+            np.exp(sign * SPEED * float(params[name]))
+            for sign, name in ((-1, "log_ratio"), (1, "log_length_scale"), (1, "log_noise"))
+        )
+        return KERNELS[self.kernel](1 / (MIN_NOISE + inverse), length_scale, noise)
 
 
-def _kernel(params):
-    ratio, length_scale, noise = (
-        np.exp(SPEED * float(params[name]))
-        for name in ("log_ratio", "log_length_scale", "log_noise")
-    )
-    return Kernel(ratio * noise, length_scale, noise)
+def _gain(network, params):
+    """Outputs are this times the posterior mean."""
+    return 1.0 if network.loss.quadratic else float(np.exp(params["log_gain"]))
 
 
 def _targets(network, batch):

@@ -133,10 +133,10 @@ def test_adapt_of_a_padded_batch_is_a_loop_over_its_tasks(name, case, n_classes)
 
 
 def arrays_of(adapted):
-    """Every array and number that an adapted task holds, however they are nested."""
+    """Every array that an adapted task holds, however they are nested."""
     if isinstance(adapted, (list, tuple)):
         return [array for part in adapted for array in arrays_of(part)]
-    return [adapted]
+    return [adapted] if isinstance(adapted, np.ndarray) else []
 
 
 @every_algorithm
