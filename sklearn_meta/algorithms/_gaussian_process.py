@@ -144,6 +144,7 @@ def evidence(kernel, F, residual, weight, n_outputs):
     )
 
 
+MAX_CELLS = 2**22  # of covariances at once
 ROWS = "features", "residual", "weight", "alpha"
 
 
@@ -180,11 +181,16 @@ class GaussianProcesses(NamedTuple):
     @classmethod
     def fit(cls, layers, kernel, gain, F, residual, weight):
         """The tasks of padded rows (tasks, n, p), residuals (tasks, n, k), weights."""
-        root = np.sqrt(weight.astype(float))[..., None]
-        alpha = root * np.linalg.solve(_system(kernel, F, root), root * residual)
         there = weight > 0
-        rows = (part[there] for part in (F, residual, weight, alpha.astype(F.dtype)))
-        return cls(layers, kernel, gain, *rows, _offsets(there.sum(axis=1)))
+        rows = F[there], residual[there], weight[there], np.empty_like(residual[there])
+        tasks = cls(layers, kernel, gain, *rows, _offsets(there.sum(axis=1)))
+        for block in tasks._blocks():
+            index, filled = tasks._index(block)
+            root = np.sqrt(tasks.weight[index] * filled)[..., None]
+            system = _system(kernel, tasks.features[index], root)
+            alpha = root * np.linalg.solve(system, root * tasks.residual[index])
+            tasks.alpha[index[filled > 0]] = alpha[filled > 0]
+        return tasks
 
     def take(self, tasks):
         """Some of the tasks, by an array of their numbers, in that order."""
@@ -212,28 +218,43 @@ class GaussianProcesses(NamedTuple):
 
     def outputs(self, network, X, logit_mask=None):
         """Outputs before the link of rows X (tasks, rows, features), (tasks, rows, outputs)."""
-        F, own, _, alpha = self._padded(network, X)
-        z = affine(F, *self.layers[-1]) + self.kernel.covariance(F, own) @ alpha
-        z = (self.gain * z).astype(X.dtype, copy=False)
+        F = network.hidden(self.layers, X)[-1]
+        z = affine(F, *self.layers[-1])
+        for block in self._blocks(X.shape[1]):
+            index, filled = self._index(block)
+            covariance = self.kernel.covariance(F[block], self.features[index])
+            z[block] += covariance @ (self.alpha[index] * filled[..., None])
+        z *= self.gain
         return z if logit_mask is None else z + logit_mask
 
     def predict_std(self, network, X):
         """Predictive standard deviation of rows X, noise and all, (tasks, rows, 1)."""
-        F, own, weight, _ = self._padded(network, X)
-        root = np.sqrt(weight)
-        cross = root * self.kernel.covariance(own, F)  # (tasks, n, m)
-        solved = np.linalg.solve(_system(self.kernel, own, root), cross)
-        variance = self.kernel.variance(F) - (cross * solved).sum(axis=1)[..., None]
+        F = network.hidden(self.layers, X)[-1]
+        variance = np.empty((*X.shape[:2], 1))
+        for block in self._blocks(X.shape[1]):
+            index, filled = self._index(block)
+            root = np.sqrt(self.weight[index] * filled)[..., None]
+            own = self.features[index]
+            cross = root * self.kernel.covariance(own, F[block])  # (tasks, n, m)
+            solved = np.linalg.solve(_system(self.kernel, own, root), cross)
+            explained = (cross * solved).sum(axis=1)[..., None]
+            variance[block] = self.kernel.variance(F[block]) - explained
         std = np.sqrt(self.kernel.noise * (1 + np.maximum(variance, 0)))
         return std.astype(X.dtype, copy=False)
 
-    def _padded(self, network, X):
-        """Features of X, and of the support; the support's weights and alpha, 0 on padding."""
-        F = network.hidden(self.layers, X)[-1]
-        index, filled = pad(np.arange(len(self.weight)), np.diff(self.offsets), float)
-        filled = filled[..., None]
-        weight = self.weight[index][..., None] * filled
-        return F, self.features[index], weight, self.alpha[index] * filled
+    def _blocks(self, n_rows=1):
+        """Task numbers in blocks whose covariances with `n_rows` rows fit into memory."""
+        sizes = np.diff(self.offsets)
+        cells = np.maximum(sizes, 1) * np.maximum(sizes, n_rows)
+        start, order = 0, np.argsort(-sizes, kind="stable")
+        while start < len(order):
+            count = max(1, MAX_CELLS // cells[order[start]])
+            yield order[start : start + count]
+            start += count
+
+    def _index(self, tasks):
+        """Rows of these tasks as a rectangle (tasks, longest), and 0 where it is padding."""
+        return pad(*ragged_rows(self.offsets, tasks), float)
 
 
 def count_outputs(network, logit_mask):
