@@ -67,9 +67,8 @@ def _fitted_process(encoder, task, classes):
     F, kernel = task.features.astype(float), task.kernel.to_sklearn()
     target = task.residual + affine(F, weights, bias)  # (rows, outputs)
     if encoder.is_classifier:
-        return features, _label_regression(task, kernel, classes).fit(
-            F, classes[target.argmax(axis=1) if target.shape[1] > 1 else 1 * (target[:, 0] > 0)]
-        )
+        codes = target.argmax(axis=1) if target.shape[1] > 1 else (target[:, 0] > 0).astype(int)
+        return features, _label_regression(task, kernel, classes).fit(F, classes[codes])
     weights, bias = encoder.targets.fold(weights, bias)
     outputs = 0 if encoder.targets.flat else slice(None)
     mean = {"coef": weights[:, outputs], "intercept": bias[outputs]}
@@ -78,12 +77,15 @@ def _fitted_process(encoder, task, classes):
 
 
 def _label_regression(task, kernel, classes):
-    """Two classes are one process; of two processes, each the other's negative, the logits
-    are as far apart as twice the one."""
+    """The classifier, not yet fitted; two classes are one process.
+
+    Where the network has two outputs or more for them, each is the other's negative, and
+    the logits are twice as far apart as one is from 0.
+    """
     weights, bias = task.layers[-1]
     outputs, gain = slice(len(classes)), task.gain
     if len(classes) == 2:
-        outputs, gain = -1 if len(bias) == 1 else 1, gain * min(len(bias), 2)
+        outputs, gain = (0, gain) if len(bias) == 1 else (1, 2 * gain)
     mean = {"coef": weights[:, outputs].copy(), "intercept": bias[outputs].copy()}
     return LabelRegression(CentredGaussianProcess(kernel, **mean, scale=1.0), classes, gain)
 

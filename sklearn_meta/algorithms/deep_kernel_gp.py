@@ -28,14 +28,16 @@ class DeepKernelGP(MetaAlgorithm):
     probabilities. Counts have no such process: `BayesianHead` takes Poisson.
 
     `MetaLearner.adapt` gives a Pipeline of the features and scikit-learn's Gaussian process
-    regressor on them. The work grows with the cube of a task's rows.
+    regressor on them. The work grows with the cube of a task's rows; in training, of its
+    support and query together.
 
     Parameters
     ----------
-    kernel : {"linear", "rbf"}, default="linear"
-        ``signal * (1 + f . f' / length_scale^2)``, which goes on beyond the support's rows as
-        the tasks of training did; or ``signal * exp(-|f - f'|^2 / (2 * length_scale^2))``,
-        which goes back to the mean function there.
+    kernel : {"rbf", "linear"}, default="rbf"
+        ``signal * exp(-|f - f'|^2 / (2 * length_scale^2))``, which takes any shape near the
+        support's rows and goes back to the mean function away from them; or
+        ``signal * (1 + f . f' / length_scale^2)``, which goes on beyond them as the training
+        tasks did, and is the better where tasks are much alike and without noise.
     init_length_scale : float, default=0.3
         Length scale that training starts from, per square root of the number of features.
     init_noise : float, default=0.1
@@ -69,7 +71,7 @@ class DeepKernelGP(MetaAlgorithm):
         "init_noise": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, *, kernel="linear", init_length_scale=0.3, init_noise=0.1):
+    def __init__(self, *, kernel="rbf", init_length_scale=0.3, init_noise=0.1):
         self.kernel = kernel
         self.init_length_scale = init_length_scale
         self.init_noise = init_noise
@@ -147,8 +149,8 @@ class DeepKernelGP(MetaAlgorithm):
         """
         if not network.loss.quadratic:
             raise ValueError(
-                "return_std of class probabilities needs BayesianHead; those of DeepKernelGP "
-                "hold its uncertainty already"
+                "return_std of class probabilities needs BayesianHead; DeepKernelGP, which "
+                "regresses on labels, has none"
             )
         std = self.adapt(network, params, support).predict_std(network, X)
         return np.repeat(std, network.n_outputs, axis=-1)

@@ -72,7 +72,7 @@ def test_the_loss_is_the_gaussian_density_of_all_rows(algorithm, case, n_classes
 @pytest.mark.parametrize("hidden", [(4, 3), ()])
 @every_case
 def test_meta_gradient_with_the_other_kernel(case, n_classes, hidden, activation):
-    algorithm = DeepKernelGP(kernel="rbf")
+    algorithm = DeepKernelGP(kernel="linear")
     network, params, support, query = draw(algorithm, case, n_classes, hidden)
 
     def loss(vector):
@@ -191,7 +191,8 @@ def test_targets_without_noise():
     X, slopes = rng.standard_normal((400, 2)), rng.standard_normal((20, 2))
     groups = np.repeat(np.arange(20), 20)
     y = (X * slopes[groups]).sum(axis=1)
-    meta = MetaLearner(MLPRegressor(hidden_layer_sizes=()), "deep_kernel_gp", max_iter=1500)
+    algorithm = DeepKernelGP(kernel="linear")
+    meta = MetaLearner(MLPRegressor(hidden_layer_sizes=()), algorithm, max_iter=1500)
     meta.set_params(meta_lr=0.01, random_state=0).fit(X, y, groups)
     assert meta.score(X, y, groups=groups) > 0.9999
 
