@@ -7,7 +7,6 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from ._compat import blas_threads
 from ._messages import of_task
-from .network import TaskWeights
 from .tasks import TaskArrays
 
 
@@ -18,7 +17,7 @@ class AdaptedTasks:
     Parameters
     ----------
     ids : ndarray of shape (n_tasks,)
-    weights : TaskWeights
+    weights : TaskWeights or GaussianProcesses
     support : TaskArrays
         What they were learned from: a posterior's width is found anew from it.
     classes : list of ndarray or None
@@ -26,7 +25,7 @@ class AdaptedTasks:
     """
 
     ids: np.ndarray
-    weights: TaskWeights
+    weights: object
     support: TaskArrays
     classes: list | None
 
@@ -43,7 +42,7 @@ class AdaptedTasks:
                 delayed(adapt)(tasks, batch) for tasks, batch in chunks
             )
         order = np.argsort(np.concatenate([tasks for tasks, _ in parts]))
-        weights = TaskWeights.concatenate([weights for _, weights in parts]).take(order)
+        weights = _concatenate([weights for _, weights in parts]).take(order)
         wrong = np.flatnonzero(~weights.finite(len(ids)))
         if len(wrong):
             raise ValueError(
@@ -69,7 +68,7 @@ class AdaptedTasks:
         kept = self.support.take(keep)
         return AdaptedTasks(
             _join_ids(self.ids[keep], later.ids),
-            TaskWeights.concatenate([self.weights.take(keep), later.weights]),
+            _concatenate([self.weights.take(keep), later.weights]),
             kept.stack(later.support),
             classes,
         )
@@ -79,7 +78,7 @@ class AdaptedTasks:
 
         def forward(tasks, batch):
             mask = self.support.logit_mask(tasks)
-            return network.outputs(self.weights.take(tasks).layers, batch.X, mask)
+            return self.weights.take(tasks).outputs(network, batch.X, mask)
 
         return self._by_task(network, X, place, forward)
 
@@ -107,6 +106,11 @@ class AdaptedTasks:
         return result
 
 
+def _concatenate(parts):
+    """What adaptation returned for several batches in one, of whatever kind it is."""
+    return type(parts[0]).concatenate(parts)
+
+
 def _join_ids(ids, later):
     """One array of both, in which an id stays what it was: 1 does not become "1"."""
     if ids.dtype.kind != later.dtype.kind:
@@ -116,4 +120,4 @@ def _join_ids(ids, later):
 
 def prior_outputs(algorithm, network, params, X):
     """Network outputs before the link of a task of which nothing is known."""
-    return network.outputs(algorithm.prior(network, params).layers, X[None])[0]
+    return algorithm.prior(network, params).outputs(network, X[None])[0]

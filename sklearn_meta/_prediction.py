@@ -89,8 +89,9 @@ class PredictionMixin:
         Returns
         -------
         MLPRegressor, MLPClassifier or Pipeline
-            A fitted clone of `estimator` for this task. It takes rows without the column
-            that `task_feature` names.
+            A fitted clone of `estimator` for this task; of `DeepKernelGP`, a Pipeline that
+            ends in a Gaussian process. It takes rows without the column that `task_feature`
+            names.
         """
         check_is_fitted(self)
         tasks = check.one_task(check.check_collection(self, X, y, reset=False))

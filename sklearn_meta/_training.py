@@ -118,8 +118,8 @@ class Gate:
 
 def query_losses(algorithm, network, params, support, query):
     """Each task's mean loss on the query rows after adapting to its support, (tasks,)."""
-    layers = algorithm.adapt(network, params, support).layers
-    z = network.outputs(layers, query.X, query.logit_mask)
+    adapted = algorithm.adapt(network, params, support)
+    z = adapted.outputs(network, query.X, query.logit_mask)
     return network.loss.task_losses(z, query)
 
 

@@ -3,9 +3,11 @@
 from ._base import MetaAlgorithm
 from .bayesian_head import BayesianHead
 from .cavia import CAVIA
+from .deep_kernel_gp import DeepKernelGP
 from .implicit_maml import ImplicitMAML
 from .joint import Joint
 from .maml import MAML
+from .neural_process import NeuralProcess
 from .presets import ANIL, BOIL, FOMAML, MetaSGD
 from .proto_maml import ProtoMAML
 from .prototypes import Prototypes
@@ -14,6 +16,7 @@ from .ridge_head import RidgeHead
 
 ALGORITHMS = {
     "bayesian_head": BayesianHead,
+    "deep_kernel_gp": DeepKernelGP,
     "joint": Joint,
     "maml": MAML,
     "fomaml": FOMAML,
@@ -26,6 +29,7 @@ ALGORITHMS = {
     "prototypes": Prototypes,
     "proto_maml": ProtoMAML,
     "ridge_head": RidgeHead,
+    "neural_process": NeuralProcess,
 }
 
 __all__ = [
@@ -36,10 +40,12 @@ __all__ = [
     "FOMAML",
     "MAML",
     "BayesianHead",
+    "DeepKernelGP",
     "ImplicitMAML",
     "Joint",
     "MetaAlgorithm",
     "MetaSGD",
+    "NeuralProcess",
     "ProtoMAML",
     "Prototypes",
     "Reptile",

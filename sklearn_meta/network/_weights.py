@@ -27,6 +27,10 @@ class TaskWeights(NamedTuple):
         """The layers of one task, [(weights (fan_in, fan_out), bias (fan_out,)), ...]."""
         return self._map(lambda array, shared: array if shared else array[number]).layers
 
+    def outputs(self, network, X, logit_mask=None):
+        """Outputs before the link of rows X (tasks, rows, features), (tasks, rows, outputs)."""
+        return network.outputs(self.layers, X, logit_mask)
+
     def finite(self, n_tasks):
         """Mask of the tasks all of whose weights are finite, (tasks,)."""
         finite = np.ones(n_tasks, bool)

@@ -1,6 +1,6 @@
 """Tasks: collections of small data sets, and the episodes drawn from them."""
 
-from ._batch import TaskArrays, TaskBatch, offsets_within
+from ._batch import TaskArrays, TaskBatch, offsets_within, pad, ragged_rows
 from ._collection import TaskCollection, check_groups, missing_values
 from ._episodes import EpisodeSampler
 from ._n_way_k_shot import NWayKShot
@@ -18,5 +18,7 @@ __all__ = [
     "check_groups",
     "missing_values",
     "offsets_within",
+    "pad",
     "pseudo_tasks",
+    "ragged_rows",
 ]
