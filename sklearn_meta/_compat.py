@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-MANY_MULTIPLICATIONS = 1e7
+MANY_MULTIPLICATIONS = 5e7  # well above where two threads gain: on busy cores they lose tenfold
 
 
 def blas_threads(multiplications=0):

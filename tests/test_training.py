@@ -322,10 +322,10 @@ class Recorder(Joint):
 
 
 @pytest.mark.parametrize("allowed", [1, 2])
-@pytest.mark.parametrize(("n_rows", "is_large"), [(10, False), (1500, True)])
+@pytest.mark.parametrize(("n_rows", "is_large"), [(10, False), (60, True)])
 def test_large_products_get_the_blas_threads_that_the_user_allows(allowed, n_rows, is_large):
     batch, nothing = linear_problem(np.random.RandomState(0), n_rows=n_rows)
-    network = make_network("squared_error", (1000,))
+    network = make_network("squared_error", (500, 500))
     assert (multiplications(network, nothing, batch) >= MANY_MULTIPLICATIONS) == is_large
     algorithm = Recorder()
     state = start(algorithm, network)

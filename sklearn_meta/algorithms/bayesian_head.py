@@ -102,7 +102,9 @@ class BayesianHead(MetaAlgorithm):
         z = rows.base[:, n:] + Q @ mode.U  # (tasks, m, k)
         delta = loss.delta(loss.mean(z), query) / np.asarray(len(z), z.dtype)
         d_support, d_base = mode.adjoint(Q.mT @ delta)
-        d_scaled = np.concatenate([d_support, delta @ mode.U.mT], axis=1)
+        # over a single output, NumPy is slow as a matrix product
+        d_query = delta * mode.U.mT if network.n_outputs == 1 else delta @ mode.U.mT
+        d_scaled = np.concatenate([d_support, d_query], axis=1)
         d_base = np.concatenate([d_base, delta], axis=1)
         return loss.task_losses(z, query).mean(), self._backward(
             network, params, rows, d_scaled, d_base

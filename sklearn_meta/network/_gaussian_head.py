@@ -76,8 +76,9 @@ class _Mode:
         """
         direction = self._solve(d_mode)  # (tasks, p, k)
         curved = self.weight * self.loss.curvature(self._mean, self.F @ direction)
-        d_rows = -(curved @ self._mode.mT + self._residual @ direction.mT)
-        return self._given(d_rows), self._given(-curved)
+        pairs = (-curved, self._mode), (-self._residual, direction)
+        left, right = (np.concatenate(parts, axis=-1) for parts in zip(*pairs, strict=True))
+        return self._given(left @ right.mT), self._given(-curved)
 
     def _given(self, array):
         return array.astype(self.dtype, copy=False)
