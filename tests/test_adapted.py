@@ -93,7 +93,7 @@ def test_tasks_learned_in_several_chunks(name):
     network = make_network("squared_error", (2,), n_features=4000)
     sizes = [2, 600, 1, 570, 300]
     arrays = make_arrays(network, sizes)
-    assert len(list(arrays.chunks(120))) > 1
+    assert len(list(arrays.chunks(4000))) > 1
     algorithm, params, adapted = learn(name, network, arrays, np.arange(5))
     order = np.random.RandomState(1).permutation(len(arrays.X))
     place = np.repeat(np.arange(5), sizes)

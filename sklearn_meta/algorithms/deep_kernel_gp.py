@@ -116,7 +116,7 @@ class DeepKernelGP(MetaAlgorithm):
         d_features = found.d_features + delta @ layers[-1][0].T
         deltas = [*network.hidden_deltas(layers, inputs, d_features), delta]
         gradient = Params(np.zeros_like(params.vector), params.layout)
-        gradient.vector[: network.layout.size] = network.gradient(inputs, deltas, per_task=False)
+        gradient.vector[: network.layout.size] = network.gradient(inputs, deltas)
         if network.exchangeable_outputs:
             for name in network.names[-1]:
                 gradient[name][...] = 0

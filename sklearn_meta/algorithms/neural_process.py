@@ -90,7 +90,7 @@ class NeuralProcess(MetaAlgorithm):
         at = network.run(_generated(network, params, r), query)
         deltas = [delta / np.asarray(len(r), delta.dtype) for delta in at.deltas]
         gradient = Params(np.zeros_like(params.vector), params.layout)
-        gradient.vector[: network.layout.size] = network.gradient(at.inputs, deltas, per_task=False)
+        gradient.vector[: network.layout.size] = network.gradient(at.inputs, deltas)
         if network.exchangeable_outputs:
             for name in network.names[-1]:
                 gradient[name][...] = 0
@@ -139,7 +139,7 @@ class NeuralProcess(MetaAlgorithm):
         encoder = self._encoder(network)
         layers = encoder.layers(params["encoder"])
         deltas = encoder.hidden_deltas(layers, inputs, product(d_rows, layers[-1][0].T))
-        return encoder.gradient(inputs, [*deltas, d_rows], per_task=False)
+        return encoder.gradient(inputs, [*deltas, d_rows])
 
 
 def _generated(network, params, r):
