@@ -136,9 +136,11 @@ class MAML(MetaAlgorithm):
 
     def _start_gradient(self, network, params, support, gradients):
         """The gradient of everything, from those at the layers that tasks start from."""
-        gradient = Params(np.zeros_like(params.vector), params.layout)
-        gradient.vector[: network.layout.size] = network.flat(gradients)
-        return gradient
+        own = np.zeros(params.layout.size - network.layout.size, params.vector.dtype)
+        flat = (
+            np.concatenate([network.flat(gradients), own]) if own.size else network.flat(gradients)
+        )
+        return Params(flat, params.layout)
 
     def _moves(self, n_layers):
         """Whether the steps move each layer."""

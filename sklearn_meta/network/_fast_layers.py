@@ -78,24 +78,30 @@ class SharedLayer:
 class FirstLayer(SharedLayer):
     """The layer that sees the same rows at every step, factored.
 
-    Its products with the shared weights and the Gram matrix of its rows are found once, for
-    support and query together; all steps add up to one factor.
+    Its products with the shared weights and the Gram matrices of its rows are found once; all
+    steps add up to one factor.
+
+    Parameters
+    ----------
+    X : list of ndarray of shape (tasks, rows, d)
+        The support, and the query if there is one; `rows` is which.
     """
 
-    def __init__(self, start, rates, X, n_support):
+    def __init__(self, start, rates, X):
         super().__init__(start, rates)
-        self.X, self.support = X, X[:, :n_support]  # (tasks, n + m, d)
-        self.base = super().forward(X, 0, None)[0]
+        self.X = X
+        self.base = [super(FirstLayer, self).forward(part, 0, None)[0] for part in X]
         self.moves = [None]  # the sum of the steps' rate * N, (tasks, n, h)
         self.still = not rates or rates[0] is None
         if not self.still:
-            self.gram = X @ self.support.mT  # (tasks, n + m, n)
-            self.gram += 1
-        self.Q = None  # (tasks, n + m, h)
+            self.grams = [part @ X[0].mT for part in X]  # (tasks, rows, n)
+            for gram in self.grams:
+                gram += 1
+        self.Q = [None] * len(X)  # (tasks, rows, h)
 
     def forward(self, A, step, rows, tangent=False):
-        z, moved = self.base[:, rows], self.moves[step]
-        return z if moved is None else self.gram[:, rows] @ moved + z, None
+        z, moved = self.base[rows], self.moves[step]
+        return z if moved is None else self.grams[rows] @ moved + z, None
 
     def move(self, step, A, N):
         moved = self.moves[-1]
@@ -105,11 +111,8 @@ class FirstLayer(SharedLayer):
         self.moves.append(moved)
 
     def direct(self, P, Q, grams, rows, tangent=False):
-        if self.Q is None:
-            self.Q = np.zeros_like(self.base)
-            self.Q[:, rows] = Q
-        else:
-            self.Q[:, rows] += Q
+        before = self.Q[rows]
+        self.Q[rows] = Q if before is None else before + Q
 
     def pull(self, step, A, N):
         return (None if self.still else self.rates[step] * self._along()), None
@@ -118,23 +121,31 @@ class FirstLayer(SharedLayer):
         return None if self.still else np.vdot(self._along(), N)
 
     def _along(self):
-        return self.gram.mT @ self.Q  # (tasks, n, h)
+        first, *others = (
+            G.mT @ Q for G, Q in zip(self.grams, self.Q, strict=True) if Q is not None
+        )
+        for other in others:
+            first += other
+        return first  # (tasks, n, h)
 
     def total(self):
-        own = self.b.ndim == 2
-        return outer(self.X, self.Q), self.Q.sum(axis=1) if own else row_sum(self.Q)
+        self.blocks = [(X, Q, True) for X, Q in zip(self.X, self.Q, strict=True) if Q is not None]
+        weights, bias = super().total()
+        if self.b.ndim == 2:
+            bias = sum(Q.sum(axis=1) for _, Q, _ in self.blocks)
+        return weights, bias
 
     def movement(self):
         moved = self.moves[-1]
         if moved is None:
             return super().movement()
-        return outer(self.support, moved), row_sum(moved)
+        return outer(self.X[0], moved), row_sum(moved)
 
     def weights(self):
         moved = self.moves[-1]
         if moved is None:
             return self.W, self.b
-        return self.W + self.support.mT @ moved, self.b + moved.sum(axis=1)
+        return self.W + self.X[0].mT @ moved, self.b + moved.sum(axis=1)
 
 
 class FactoredLayer(SharedLayer):
@@ -243,7 +254,7 @@ class ExplicitLayer(SharedLayer):
 
     def pull(self, step, A, N):
         V, v = self._scale(step, self.V, self.v)
-        along = A @ V
+        along = product(A, V)
         along += v[:, None]
         return along, product(N, V.mT)
 

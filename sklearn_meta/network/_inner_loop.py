@@ -23,6 +23,9 @@ from ._fast_layers import (
 from ._mlp import product
 from ._weights import TaskWeights
 
+SUPPORT, QUERY = 0, 1
+FEW_ROWS = 24  # of a task, whose Gram matrix costs less than further calls of NumPy
+
 
 class FastPass:
     """What a forward and backward pass leaves behind, of each layer.
@@ -30,7 +33,7 @@ class FastPass:
     Parameters
     ----------
     n_layers : int
-    rows : slice
+    rows : {SUPPORT, QUERY}
         Which of the episode's they are.
     """
 
@@ -65,7 +68,8 @@ class InnerLoop:
     form : {"auto", "dual", "primal"}
         Whether layers are factored, or formed for each task. "auto" takes what is less
         arithmetic: with n support rows, k steps and a d x h layer, the dual form where
-        ``k n < d h / (d + h)``.
+        ``k n < d h / (d + h)``, and in the first layer, whose factors do not grow with the
+        steps, where ``n <= d`` or n is small.
     """
 
     def __init__(
@@ -82,10 +86,8 @@ class InnerLoop:
     ):
         self.network, self.activation = network, ACTIVATIONS[network.activation]
         self.support, self.query = support, query
-        n, n_steps = support.X.shape[1], len(rates)
-        batches = [support] if query is None else [support, query]
-        self.X = np.concatenate([batch.X for batch in batches], axis=1)  # (tasks, n + m, d)
-        self.rows = slice(n), slice(n, None)
+        n_steps = len(rates)
+        self.X = [support.X] if query is None else [support.X, query.X]
         self.query_weights = query_weights or [0.0] * (n_steps - 1) + [1.0]
         self.scales = scales or [network.loss.scale(support, -1.0)] * n_steps
         self.layers = [
@@ -94,20 +96,20 @@ class InnerLoop:
         ]
         self.passes, self.rate_gradients = [], []
         for step in range(n_steps):
-            at = self._run(support, self.rows[0], step, self.scales[step])
+            at = self._run(support, SUPPORT, step, self.scales[step])
             for i, layer in enumerate(self.layers):
                 layer.move(step, at.inputs[i], at.deltas[i])
             self.passes.append(at)
 
     def _layer(self, i, start, rates, form):
         """The kind of layer that suits the shapes."""
-        n, m = self.rows[0].stop, self.X.shape[1] - self.rows[0].stop
+        n, m = self.X[0].shape[1], self.X[-1].shape[1]
         d, h = start[0].shape[-2:]
         still = not rates or rates[0] is None
         if start[0].ndim == 3 or any(isinstance(rate, tuple) for rate in rates):
             return ExplicitLayer(start, rates)
-        if i == 0 and (still or form == "dual" or (form == "auto" and n * (d + h) < d * h)):
-            return FirstLayer(start, rates, self.X, n)
+        if i == 0 and (still or form == "dual" or (form == "auto" and n <= max(d, FEW_ROWS))):
+            return FirstLayer(start, rates, self.X)
         if still:
             return SharedLayer(start, rates)
         if form == "dual" or (form == "auto" and n * len(rates) * (d + h) < d * h):
@@ -122,7 +124,7 @@ class InnerLoop:
         """Forward and backward of some rows with the layers as they are before a step."""
         last = len(self.layers) - 1
         at = FastPass(last + 1, rows)
-        at.inputs[0] = self.X[:, rows]
+        at.inputs[0] = self.X[rows]
         for i, layer in enumerate(self.layers):
             z, at.grams_in[i] = layer.forward(at.inputs[i], step, rows)
             if i < last:
@@ -143,7 +145,7 @@ class InnerLoop:
     def loss(self):
         """Mean query loss over tasks with the adapted networks."""
         scale = self.network.loss.scale(self.query)
-        at = self._run(self.query, self.rows[1], len(self.passes), scale)
+        at = self._run(self.query, QUERY, len(self.passes), scale)
         return self.network.loss.mean_loss(at.z, self.query)
 
     def meta_gradient(self, first_order=False, learn_rates=False):
@@ -175,8 +177,8 @@ class InnerLoop:
 
     def _judge(self, step, weight):
         """The query loss after some steps; its gradient joins the direction."""
-        scale = self.network.loss.scale(self.query, weight / len(self.X))
-        at = self._run(self.query, self.rows[1], step, scale)
+        scale = self.network.loss.scale(self.query, weight / len(self.query.X))
+        at = self._run(self.query, QUERY, step, scale)
         for i, layer in enumerate(self.layers):
             grams = at.grams_in[i], at.grams_out[i]
             layer.direct(at.inputs[i], at.deltas[i], grams, at.rows)
@@ -270,7 +272,7 @@ class InnerLoop:
     def end(self):
         """The support's pass with the adapted weights, its deltas those of descent."""
         scale = self.network.loss.scale(self.support, -1.0)
-        return self._run(self.support, self.rows[0], len(self.passes), scale)
+        return self._run(self.support, SUPPORT, len(self.passes), scale)
 
     def _end_tangents(self, moves):
         scale = self.network.loss.scale(self.support, -1.0)
