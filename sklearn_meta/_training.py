@@ -7,7 +7,7 @@ from math import isfinite
 
 import numpy as np
 
-from ._compat import blas_threads
+from ._compat import blas_threads, keep_freed_memory
 from ._optimizers import Adam
 from .network import Params
 
@@ -128,6 +128,7 @@ def train(algorithm, network, state, stream, *, max_iter, gate=None, verbose=Fal
     episodes = (stream.draw(state.random_state) for _ in range(max_iter))
     first = next(episodes)
     threads = blas_threads(multiplications(network, *first))
+    keep_freed_memory()
     # what overflows is an error of check_finite's, which says more than NumPy's warning
     with threads, np.errstate(over="ignore", invalid="ignore"):
         for n, episode in enumerate(chain([first], episodes), start=1):

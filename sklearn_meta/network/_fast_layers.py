@@ -45,7 +45,7 @@ class SharedLayer:
     def move(self, step, A, N):
         """Take a step: add its rate times ``A' N``."""
 
-    def direct(self, P, Q, grams, rows, tangent=False):
+    def direct(self, step, P, Q, grams, rows, tangent=False):
         """Add ``P' Q`` to the direction; `grams` are those of P forward and Q backward."""
         self.blocks.append((P, Q, not tangent))
 
@@ -59,12 +59,7 @@ class SharedLayer:
     def total(self):
         """The direction at the start: summed over tasks, if they share it."""
         (P, Q, _), *others = self.blocks  # the query's
-        weights, bias = outer(P, Q), row_sum(Q)
-        for P, Q, biased in others:
-            weights += outer(P, Q)
-            if biased:
-                bias += row_sum(Q)
-        return weights, bias
+        return _add_blocks(outer(P, Q), row_sum(Q), others)
 
     def movement(self):
         """What the steps have added, summed over tasks, (d, h) and (h,)."""
@@ -110,7 +105,7 @@ class FirstLayer(SharedLayer):
             moved = M if moved is None else moved + M
         self.moves.append(moved)
 
-    def direct(self, P, Q, grams, rows, tangent=False):
+    def direct(self, step, P, Q, grams, rows, tangent=False):
         before = self.Q[rows]
         self.Q[rows] = Q if before is None else before + Q
 
@@ -181,9 +176,9 @@ class FactoredLayer(SharedLayer):
         self.A.push(A)
         self.M.push(self.rates[step] * N)
 
-    def direct(self, P, Q, grams, rows, tangent=False):
-        super().direct(P, Q, grams, rows, tangent)
-        if grams[0] is not None:  # there is a step further back, which will pull
+    def direct(self, step, P, Q, grams, rows, tangent=False):
+        super().direct(step, P, Q, grams, rows, tangent)
+        if step > 0:  # there is a step further back, which will pull
             stacks = self.P, self.Q, self.PA, self.QM
             for stack, block in zip(stacks, (P, Q, *grams), strict=True):
                 stack.push(block)
@@ -234,29 +229,34 @@ class ExplicitLayer(SharedLayer):
 
     def move(self, step, A, N):
         W, b = self.versions[step]
-        dW, db = self._scale(step, *factors(A, N))
+        rate = self.rates[step]
+        if isinstance(rate, tuple):
+            dW, db = (r * moved for r, moved in zip(rate, factors(A, N), strict=True))
+        else:
+            dW, db = factors(A, (rate or 0.0) * N)  # fewer numbers to scale
         dW += W
         db += b
         self.versions.append((dW, db))
 
-    def _scale(self, step, W, b):
-        rate = self.rates[step] or 0.0
-        weight_rate, bias_rate = rate if isinstance(rate, tuple) else (rate, rate)
-        return weight_rate * W, bias_rate * b
-
-    def direct(self, P, Q, grams, rows, tangent=False):
-        if self.V is None:
+    def direct(self, step, P, Q, grams, rows, tangent=False):
+        if step == 0 and self.W.ndim == 2:  # no task needs its own any more
+            super().direct(step, P, Q, grams, rows, tangent)
+        elif self.V is None:
             self.V, self.v = factors(P, Q)  # (tasks, d, h), (tasks, h)
-            return
-        self.V += P.mT @ Q
-        if not tangent:
-            self.v += _task_sum(Q)
+        else:
+            self.V += P.mT @ Q
+            if not tangent:
+                self.v += _task_sum(Q)
 
     def pull(self, step, A, N):
-        V, v = self._scale(step, self.V, self.v)
-        along = product(A, V)
+        V, v, rate = self.V, self.v, self.rates[step]
+        if isinstance(rate, tuple):
+            V, v, rate = rate[0] * V, rate[1] * v, 1.0
+        along, against = product(A, V), product(N, V.mT)
         along += v[:, None]
-        return along, product(N, V.mT)
+        along *= rate or 0.0
+        against *= rate or 0.0
+        return along, against
 
     def rate_gradient(self, step, A, N):
         weights, bias = factors(A, N)
@@ -269,7 +269,9 @@ class ExplicitLayer(SharedLayer):
     def total(self):
         if self.W.ndim == 3:
             return self.V, self.v
-        return self.V.sum(axis=0), self.v.sum(axis=0)
+        if self.V is None:
+            return super().total()
+        return _add_blocks(self.V.sum(axis=0), self.v.sum(axis=0), self.blocks)
 
     def movement(self):
         steps = zip(self.versions[-1], self.versions[0], strict=True)
@@ -309,6 +311,14 @@ class Stack:
     @property
     def all(self):
         return self.array[:, : self.size]
+
+
+def _add_blocks(weights, bias, blocks):
+    for P, Q, biased in blocks:
+        weights += outer(P, Q)
+        if biased:
+            bias += row_sum(Q)
+    return weights, bias
 
 
 def factors(P, Q):

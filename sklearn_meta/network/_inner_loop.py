@@ -181,7 +181,7 @@ class InnerLoop:
         at = self._run(self.query, QUERY, step, scale)
         for i, layer in enumerate(self.layers):
             grams = at.grams_in[i], at.grams_out[i]
-            layer.direct(at.inputs[i], at.deltas[i], grams, at.rows)
+            layer.direct(step, at.inputs[i], at.deltas[i], grams, at.rows)
         return weight * self.network.loss.mean_loss(at.z, self.query)
 
     def _rate_gradient(self, step):
@@ -200,10 +200,10 @@ class InnerLoop:
         tangents, grams_in, deltas, grams_out = self._tangents(at, step, moves, self.scales[step])
         for i, layer in enumerate(self.layers):
             grams = at.grams_in[i], grams_out[i]
-            layer.direct(at.inputs[i], deltas[i], grams, at.rows)
+            layer.direct(step, at.inputs[i], deltas[i], grams, at.rows)
             if tangents[i] is not None:
                 grams = grams_in[i], at.grams_out[i]
-                layer.direct(tangents[i], at.deltas[i], grams, at.rows, tangent=True)
+                layer.direct(step, tangents[i], at.deltas[i], grams, at.rows, tangent=True)
 
     def _tangents(self, at, step, moves, scale):
         """The R-operator: tangents of a pass where the layers move by `moves`.
