@@ -20,4 +20,16 @@ ALGORITHMS = {
     "ridge_head": RidgeHead,
 }
 
-__all__ = ["ALGORITHMS", "ANIL", "BOIL", "BayesianHead", "FOMAML", "Joint", "MAML", "MetaAlgorithm", "MetaSGD", "Prototypes", "RidgeHead"]
+__all__ = [
+    "ALGORITHMS",
+    "ANIL",
+    "BOIL",
+    "BayesianHead",
+    "FOMAML",
+    "Joint",
+    "MAML",
+    "MetaAlgorithm",
+    "MetaSGD",
+    "Prototypes",
+    "RidgeHead",
+]

@@ -234,6 +234,8 @@ class ExplicitLayer(SharedLayer):
         return along, product(N, V.mT)
 
     def rate_gradient(self, step, A, N):
+        if self.rates[step] is None:
+            return None
         weights, bias = factors(A, N)
         weights *= self.V
         bias *= self.v
