@@ -20,16 +20,4 @@ ALGORITHMS = {
     "ridge_head": RidgeHead,
 }
 
-__all__ = [
-    "ALGORITHMS",
-    "ANIL",
-    "BOIL",
-    "BayesianHead",
-    "FOMAML",
-    "Joint",
-    "MAML",
-    "MetaAlgorithm",
-    "MetaSGD",
-    "Prototypes",
-    "RidgeHead",
-]
+__all__ = ["ALGORITHMS", "ANIL", "BOIL", "BayesianHead", "FOMAML", "Joint", "MAML", "MetaAlgorithm", "MetaSGD", "Prototypes", "RidgeHead"]
