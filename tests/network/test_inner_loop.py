@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from helpers import CASES, assert_close, cast, make_network, ragged_batch, tasks_of
@@ -559,3 +561,22 @@ def test_absent_classes_have_no_curvature(n_steps):
 def first_outputs(layers, k):
     *body, (weights, bias) = layers
     return [*body, (weights[..., :k], bias[..., :k])]
+
+
+def test_the_dual_form_needs_no_weights_of_each_task():
+    """The memory of a meta-gradient, against that of one set of weights a task."""
+    n_tasks, units = 32, [100, 400, 400, 1]
+    network = MLP(units, "relu", "squared_error")
+    rng = np.random.RandomState(0)
+    start = network.layers(network.init_vector(rng, float))
+    support, query = (ragged_batch(rng, network, [3] * n_tasks) for _ in range(2))
+    peaks = []
+    for form in ("dual", "primal"):
+        tracemalloc.start()
+        loop = InnerLoop(network, start, support, [[0.01] * 3] * 2, query, form=form)
+        loop.meta_gradient(learn_rates=True)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    all_weights = n_tasks * network.layout.size * 8
+    assert peaks[0] < 0.7 * all_weights
+    assert peaks[1] > all_weights
