@@ -7,7 +7,8 @@ author = "The sklearn_meta developers"
 copyright = f"2026, {author}"
 version = release = sklearn_meta.__version__
 
-extensions = ["sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
+myst_enable_extensions = ["dollarmath"]
 autosummary_generate = True
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-from ._compat import one_blas_thread
+from ._compat import blas_threads
 from ._messages import of_task
-from .network import TaskWeights
 from .tasks import TaskArrays
 
 
@@ -18,7 +17,7 @@ class AdaptedTasks:
     Parameters
     ----------
     ids : ndarray of shape (n_tasks,)
-    weights : TaskWeights
+    weights : TaskWeights or GaussianProcesses
     support : TaskArrays
         What they were learned from: a posterior's width is found anew from it.
     classes : list of ndarray or None
@@ -26,7 +25,7 @@ class AdaptedTasks:
     """
 
     ids: np.ndarray
-    weights: TaskWeights
+    weights: object
     support: TaskArrays
     classes: list | None
 
@@ -37,12 +36,13 @@ class AdaptedTasks:
         def adapt(tasks, batch):
             return tasks, algorithm.adapt(network, params, batch)
 
-        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+        chunks = arrays.chunks(max(network.layer_units), network.layout.size)
+        with blas_threads(), np.errstate(over="ignore", invalid="ignore"):
             parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-                delayed(adapt)(tasks, batch) for tasks, batch in arrays.chunks()
+                delayed(adapt)(tasks, batch) for tasks, batch in chunks
             )
         order = np.argsort(np.concatenate([tasks for tasks, _ in parts]))
-        weights = TaskWeights.concatenate([weights for _, weights in parts]).take(order)
+        weights = _concatenate([weights for _, weights in parts]).take(order)
         wrong = np.flatnonzero(~weights.finite(len(ids)))
         if len(wrong):
             raise ValueError(
@@ -68,14 +68,19 @@ class AdaptedTasks:
         kept = self.support.take(keep)
         return AdaptedTasks(
             _join_ids(self.ids[keep], later.ids),
-            TaskWeights.concatenate([self.weights.take(keep), later.weights]),
+            _concatenate([self.weights.take(keep), later.weights]),
             kept.stack(later.support),
             classes,
         )
 
     def outputs(self, network, X, place):
         """Network outputs before the link of rows of these tasks, (rows, outputs)."""
-        return self._by_task(X, place, lambda tasks, batch: self._forward(network, tasks, batch))
+
+        def forward(tasks, batch):
+            mask = self.support.logit_mask(tasks)
+            return self.weights.take(tasks).outputs(network, batch.X, mask)
+
+        return self._by_task(network, X, place, forward)
 
     def spread(self, algorithm, network, params, X, place):
         """The algorithm's predictive standard deviation of rows of these tasks."""
@@ -83,19 +88,15 @@ class AdaptedTasks:
         def std(tasks, batch):
             return algorithm.predict_std(network, params, self.support.full_batch(tasks), batch.X)
 
-        return self._by_task(X, place, std)
+        return self._by_task(network, X, place, std)
 
-    def _forward(self, network, tasks, batch):
-        mask = self.support.logit_mask(tasks)
-        return network.outputs(self.weights.take(tasks).layers, batch.X, mask)
-
-    def _by_task(self, X, place, function):
+    def _by_task(self, network, X, place, function):
         """Apply a function of (task numbers, padded batch) to rows, task by task."""
         order = np.argsort(place, kind="stable")
         tasks, counts = np.unique(place, return_counts=True)
         rows = TaskArrays(X[order], X[order, :0], np.concatenate([[0], np.cumsum(counts)]))
         result = None
-        for numbers, batch in rows.chunks():
+        for numbers, batch in rows.chunks(max(network.layer_units)):
             values = function(tasks[numbers], batch)  # (tasks, rows, outputs)
             if result is None:
                 result = np.empty((len(X), *values.shape[2:]), values.dtype)
@@ -103,6 +104,11 @@ class AdaptedTasks:
             starts = rows.offsets[numbers][:, None] + np.arange(filled.shape[1])
             result[order[starts[filled]]] = values[filled]
         return result
+
+
+def _concatenate(parts):
+    """What adaptation returned for several batches in one, of whatever kind it is."""
+    return type(parts[0]).concatenate(parts)
 
 
 def _join_ids(ids, later):
@@ -114,4 +120,4 @@ def _join_ids(ids, later):
 
 def prior_outputs(algorithm, network, params, X):
     """Network outputs before the link of a task of which nothing is known."""
-    return network.outputs(algorithm.prior(network, params).layers, X[None])[0]
+    return algorithm.prior(network, params).outputs(network, X[None])[0]

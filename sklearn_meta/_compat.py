@@ -18,16 +18,29 @@ __all__ = [
     "Interval",
     "Options",
     "StrOptions",
+    "blas_threads",
     "is_pandas_na",
     "is_scalar_nan",
     "num_features",
     "num_samples",
-    "one_blas_thread",
     "safe_indexing",
     "validate_parameter_constraints",
 ]
 
 
-def one_blas_thread():
-    """A context in which BLAS runs on one thread: two make small products slower."""
-    return _get_threadpool_controller().limit(limits=1, user_api="blas")
+MANY_MULTIPLICATIONS = 5e7  # well above where two threads gain: on busy cores they lose tenfold
+
+
+def blas_threads(multiplications=0):
+    """A context in which BLAS runs on one thread, unless its products are large.
+
+    Two threads make small products slower, many times so where the other cores are busy. Large
+    ones get the threads that the user allows (`OMP_NUM_THREADS`, `threadpool_limits`).
+
+    Parameters
+    ----------
+    multiplications : int, default=0
+        Of the largest matrix product.
+    """
+    limit = 1 if multiplications < MANY_MULTIPLICATIONS else None
+    return _get_threadpool_controller().limit(limits=limit, user_api="blas")

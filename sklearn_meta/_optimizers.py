@@ -26,12 +26,22 @@ class Adam:
         self.n_steps = 0
         self.first = np.zeros(size, dtype)
         self.second = np.zeros(size, dtype)
+        self._change = np.zeros(size, dtype)  # reused: large temporaries cost more than the sums
 
     def step(self, vector, gradient):
         """Move the vector (size,) one step against the gradient, in place."""
         self.n_steps += 1
-        self.first += (1 - self.beta_1) * (gradient - self.first)
-        self.second += (1 - self.beta_2) * (gradient * gradient - self.second)
+        change, first, second = self._change, self.first, self.second
+        np.subtract(gradient, first, out=change)
+        change *= 1 - self.beta_1
+        first += change
+        np.multiply(gradient, gradient, out=change)
+        change -= second
+        change *= 1 - self.beta_2
+        second += change
         unbias = np.sqrt(1 - self.beta_2**self.n_steps) / (1 - self.beta_1**self.n_steps)
-        rate = float(self.learning_rate * unbias)
-        vector -= rate * self.first / (np.sqrt(self.second) + self.epsilon)
+        np.sqrt(second, out=change)
+        change += self.epsilon
+        np.divide(first, change, out=change)
+        change *= float(self.learning_rate * unbias)
+        vector -= change

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _validation as check
 from ._adapted import AdaptedTasks, prior_outputs
-from ._compat import one_blas_thread
+from ._compat import blas_threads
 from ._export import export
 from ._few_shot_learner import FewShotLearner
 from ._messages import plain
@@ -89,8 +89,9 @@ class PredictionMixin:
         Returns
         -------
         MLPRegressor, MLPClassifier or Pipeline
-            A fitted clone of `estimator` for this task. It takes rows without the column
-            that `task_feature` names.
+            A fitted clone of `estimator` for this task; of `DeepKernelGP`, a Pipeline that
+            ends in a Gaussian process. It takes rows without the column that `task_feature`
+            names.
         """
         check_is_fitted(self)
         tasks = check.one_task(check.check_collection(self, X, y, reset=False))
@@ -250,7 +251,7 @@ class PredictionMixin:
             self._check_unknown(groups, unknown)
         z = np.empty((len(X), self._encoder.network.n_outputs), X.dtype)
         network = self._encoder.network
-        with one_blas_thread():
+        with blas_threads():
             if unknown.any():
                 z[unknown] = prior_outputs(self.algorithm_, network, self._params, X[unknown])
             if not unknown.all():
@@ -314,8 +315,8 @@ class PredictionMixin:
         if arrays.is_support is not None:
             shots = tasks.n_rows  # every marked row
         sampler = EpisodeSampler(arrays, shots, None, self.support)
-        everything = np.arange(len(arrays))
-        _, place, is_support, is_query = sampler.split(everything, np.random.RandomState(0))
+        is_support, is_query = sampler.split(np.random.RandomState(0))
+        place = np.repeat(np.arange(len(arrays)), arrays.sizes)  # (rows,)
         learned = self._adapted(tasks.task_ids, arrays.select(is_support), classes)
         z = learned.outputs(self._encoder.network, arrays.X, place)
         return is_query, self._decode(z, place, learned)

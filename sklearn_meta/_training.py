@@ -2,10 +2,12 @@
 
 import copy
 from dataclasses import dataclass, field
+from itertools import chain, pairwise
+from math import isfinite
 
 import numpy as np
 
-from ._compat import one_blas_thread
+from ._compat import blas_threads
 from ._optimizers import Adam
 from .network import Params
 
@@ -20,34 +22,47 @@ class TrainingState:
     params: Params
     average: np.ndarray  # (size,), the running average of the parameters
     optimizer: Adam
-    decay: np.ndarray  # (size,), L2 penalty of each entry
+    decay: np.ndarray | None  # (size,), L2 penalty of each entry; None where there is none
     random_state: np.random.RandomState
     n_iter: int = 0
     loss_curve: list = field(default_factory=list)
+    scratch: np.ndarray = field(init=False, repr=False)  # (size,)
+
+    def __post_init__(self):
+        self.scratch = np.zeros_like(self.average)
 
     @classmethod
     def start(cls, params, network, random_state, *, meta_lr, alpha):
         """Before the first meta-step; `alpha` weighs |weights|^2 / 2, biases are free."""
-        decay = np.zeros_like(params.vector)
-        for weights, _ in network.names:
-            params.layout.view(decay, weights)[...] = alpha
+        decay = None
+        if alpha:
+            decay = np.zeros_like(params.vector)
+            for weights, _ in network.names:
+                params.layout.view(decay, weights)[...] = alpha
         optimizer = Adam(params.layout.size, params.vector.dtype, meta_lr)
         params = Params(params.vector.copy(), params.layout)
         return cls(params, params.vector.copy(), optimizer, decay, random_state)
 
     def step(self, algorithm, network, support, query):
         """One meta-step on an episode."""
-        vector = self.params.vector
-        loss, gradient = algorithm.meta_gradient(network, self.params, support, query)
+        vector, scratch = self.params.vector, self.scratch
+        params = Params(vector, self.params.layout, self.n_iter)
+        loss, gradient = algorithm.meta_gradient(network, params, support, query)
         self.check_finite(algorithm, loss, self.n_iter + 1)
-        self.optimizer.step(vector, gradient + self.decay * vector)
+        if self.decay is not None:
+            np.multiply(self.decay, vector, out=scratch)
+            scratch += gradient
+            gradient = scratch
+        self.optimizer.step(vector, gradient)
         self.n_iter += 1
         keep = min(AVERAGING, self.n_iter / (self.n_iter + 10))
-        self.average += (1 - keep) * (vector - self.average)
+        np.subtract(vector, self.average, out=scratch)
+        scratch *= 1 - keep
+        self.average += scratch
         self.loss_curve.append(float(loss))
 
     def check_finite(self, algorithm, loss, n_iter, of=""):
-        if not np.isfinite(loss):
+        if not isfinite(loss):
             raise ValueError(
                 f"meta-training diverged: the loss{of} is {loss} in meta-step {n_iter}. "
                 f"Lower meta_lr (now {self.optimizer.learning_rate}) or the inner_lr of "
@@ -103,17 +118,20 @@ class Gate:
 
 def query_losses(algorithm, network, params, support, query):
     """Each task's mean loss on the query rows after adapting to its support, (tasks,)."""
-    layers = algorithm.adapt(network, params, support).layers
-    z = network.outputs(layers, query.X, query.logit_mask)
+    adapted = algorithm.adapt(network, params, support)
+    z = adapted.outputs(network, query.X, query.logit_mask)
     return network.loss.task_losses(z, query)
 
 
 def train(algorithm, network, state, stream, *, max_iter, gate=None, verbose=False):
     """Take up to `max_iter` meta-steps; the parameters that are kept."""
+    episodes = (stream.draw(state.random_state) for _ in range(max_iter))
+    first = next(episodes)
+    threads = blas_threads(multiplications(network, *first))
     # what overflows is an error of check_finite's, which says more than NumPy's warning
-    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-        for n in range(1, max_iter + 1):
-            state.step(algorithm, network, *stream.draw(state.random_state))
+    with threads, np.errstate(over="ignore", invalid="ignore"):
+        for n, episode in enumerate(chain([first], episodes), start=1):
+            state.step(algorithm, network, *episode)
             if n % EVALUATE_EVERY and n < max_iter:
                 continue
             stop = gate is not None and gate.judge(algorithm, network, state)
@@ -123,3 +141,9 @@ def train(algorithm, network, state, stream, *, max_iter, gate=None, verbose=Fal
             if stop:
                 break
     return state.averaged if gate is None else gate.best
+
+
+def multiplications(network, support, query):
+    """Of the largest matrix product that the tasks of an episode share."""
+    rows = support.weight.size + query.weight.size
+    return rows * max(fan_in * fan_out for fan_in, fan_out in pairwise(network.layer_units))

@@ -25,7 +25,7 @@ from ._encoding import check_finite, split_estimator
 from ._messages import plain
 from ._targets import task_classes
 from .algorithms import ALGORITHMS, MetaAlgorithm
-from .tasks import TaskCollection, check_groups, missing_values
+from .tasks import TaskCollection, check_groups, missing_values, offsets_within
 
 PARAMETER_CONSTRAINTS = {
     "estimator": [HasMethods("fit")],
@@ -363,14 +363,11 @@ def support_rows(collection):
     """The collection with its marked rows only, if it marks any."""
     if collection.is_support is None:
         return collection
-    rows = np.flatnonzero(collection.is_support)
-    counts = np.bincount(
-        np.searchsorted(collection.offsets, rows, "right") - 1, minlength=len(collection)
-    )
+    marked = collection.is_support
     return TaskCollection(
-        safe_indexing(collection.X, rows),
-        collection.y[rows],
-        np.concatenate([[0], np.cumsum(counts)]),
+        safe_indexing(collection.X, np.flatnonzero(marked)),
+        collection.y[marked],
+        offsets_within(collection.offsets, marked),
         collection.task_ids,
         shared_labels=collection.shared_labels,
     )

@@ -105,6 +105,12 @@ def regressing(request):
     return request.param
 
 
+@pytest.fixture(params=sorted(set(ALGORITHMS) - {"deep_kernel_gp"}))
+def network_algorithm(request):
+    """Those whose adapted task is a network again, which a Gaussian process is not."""
+    return request.param
+
+
 @pytest.fixture
 def regression():
     return make_problem("regression")

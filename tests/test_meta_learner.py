@@ -133,11 +133,15 @@ def test_adapt_gives_a_fitted_scikit_learn_estimator(problem, algorithm):
     before = pickle.dumps(meta)
     adapted = meta.adapt(X[:6], y[:6])
     assert pickle.dumps(meta) == before
-    assert type(adapted) is type(problem.estimator)
-    assert adapted.get_params() == problem.estimator.get_params()
     meta.fit_adapt(X[:6], y[:6])
     assert_predict_alike(adapted, meta, X)
     assert_array_equal(numbers(pickle.loads(pickle.dumps(adapted)), X), numbers(adapted, X))
+
+
+def test_adapt_gives_a_clone_of_the_estimator(problem, network_algorithm):
+    adapted = problem.meta(network_algorithm).fit(problem.tasks).adapt(*problem.new)
+    assert type(adapted) is type(problem.estimator)
+    assert adapted.get_params() == problem.estimator.get_params()
 
 
 def test_numpys_own_random_numbers_stay_as_they_are(regression, algorithm):
@@ -148,8 +152,8 @@ def test_numpys_own_random_numbers_stay_as_they_are(regression, algorithm):
     assert np.random.random_sample() == expected  # noqa: NPY002
 
 
-def test_what_adapt_gives_can_go_on_learning(problem, algorithm):
-    meta = problem.meta(algorithm).fit(problem.tasks)
+def test_what_adapt_gives_can_go_on_learning(problem, network_algorithm):
+    meta = problem.meta(network_algorithm).fit(problem.tasks)
     X, y = problem.new
     adapted = meta.adapt(X, y)
     start = copy.deepcopy(adapted)
@@ -383,8 +387,9 @@ def test_what_was_learned_is_not_the_callers_array(problem, algorithm):
     rows, names = X.copy(), groups.copy()
     before = pickle.dumps(meta)
     X[:], y[:] = 0, y[0]
-    meta.estimator_.coefs_[0][:] = 7
-    meta.adapt(rows[:4], problem.tasks.y[:4]).coefs_[0][:] = 7
+    for fitted in (meta.estimator_, meta.adapt(rows[:4], problem.tasks.y[:4])):
+        layers = fitted[0].layers if isinstance(fitted, Pipeline) else [fitted.coefs_]
+        layers[0][0][:] = 7
     expected = pickle.loads(before)
     assert_array_equal(meta.predict(rows, names), expected.predict(rows, names))
     if algorithm == "bayesian_head":
@@ -413,8 +418,9 @@ def test_every_network_that_scikit_learn_takes(regression, algorithm, hidden, ac
         regression.tasks
     )
     X, y = regression.new
+    sizes = [len(bias) for bias in meta.estimator_.intercepts_]
+    assert sizes == [*np.atleast_1d(hidden).astype(int), 1]
     adapted = meta.adapt(X[:5], y[:5])
-    assert [len(bias) for bias in adapted.intercepts_] == [*np.atleast_1d(hidden).astype(int), 1]
     assert_allclose(adapted.predict(X), meta.fit_adapt(X[:5], y[:5]).predict(X))
 
 

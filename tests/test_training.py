@@ -2,15 +2,18 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers import cast, make_network, make_params, ragged_batch, tasks_of
+from helpers import cast, make_network, make_params, plain_loss, ragged_batch, tasks_of
 from sklearn.linear_model import Ridge
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from sklearn_meta._compat import MANY_MULTIPLICATIONS
 from sklearn_meta._training import (
     AVERAGING,
     EVALUATE_EVERY,
     Gate,
     TrainingState,
+    multiplications,
     query_losses,
     train,
 )
@@ -178,8 +181,9 @@ def test_query_losses_are_a_loop_over_tasks(name, case):
     support, query = Episodes(network).draw(np.random.RandomState(0))
     losses = query_losses(algorithm, network, params, support, query)
     for i, (task, rows) in enumerate(zip(tasks_of(support), tasks_of(query), strict=True)):
-        alone = network.run(algorithm.adapt(network, params, task).layers, rows).losses[0]
-        np.testing.assert_allclose(losses[i], alone, rtol=1e-11)
+        z = algorithm.adapt(network, params, task).outputs(network, rows.X)[0]
+        alone = plain_loss(network.loss_name, z, rows.y[0], rows.weight[0])
+        np.testing.assert_allclose(losses[i], alone, rtol=1e-10)
 
 
 @every_algorithm
@@ -187,12 +191,12 @@ def test_query_losses_of_tasks_with_classes_of_their_own(name):
     algorithm, network = ALGORITHMS[name](), make_network("softmax", exchangeable=True)
     params, rng = make_params(algorithm, network), np.random.RandomState(0)
     support, query = (ragged_batch(rng, network, sizes, [2, 3, 2]) for sizes in ([5] * 3, [4] * 3))
-    layers = algorithm.adapt(network, params, support).layers
-    expected = network.run(layers, query).losses
     losses = query_losses(algorithm, network, params, support, query)
-    np.testing.assert_allclose(losses, expected, rtol=1e-12)
-    unmasked = network.run(layers, query._replace(logit_mask=None)).losses
-    assert np.all(losses[[0, 2]] < unmasked[[0, 2]])
+    for i, (task, rows) in enumerate(zip(tasks_of(support), tasks_of(query), strict=True)):
+        k = [2, 3, 2][i]
+        z = algorithm.adapt(network, params, task).outputs(network, rows.X, rows.logit_mask)[0]
+        alone = plain_loss("log_loss", z[:, :k], rows.y[0, :, :k], rows.weight[0])
+        np.testing.assert_allclose(losses[i], alone, rtol=1e-10)
 
 
 def states_at(biases):
@@ -302,3 +306,31 @@ def test_held_out_tasks_whose_loss_is_not_finite_are_an_error():
     gate = Gate((support, query._replace(X=1e200 * query.X)), 0.0, 5)
     with pytest.raises(ValueError, match=r"diverged: the loss of the held-out tasks is (inf|nan)"):
         train(Joint(), network, state, stream, max_iter=3, gate=gate)
+
+
+class Recorder(Joint):
+    """Notes how many threads BLAS may use in each meta-step."""
+
+    def __init__(self):
+        super().__init__()
+        self.threads = set()
+
+    def meta_gradient(self, *args):
+        infos = threadpool_info()
+        self.threads |= {info["num_threads"] for info in infos if info["user_api"] == "blas"}
+        return super().meta_gradient(*args)
+
+
+@pytest.mark.parametrize("allowed", [1, 2])
+@pytest.mark.parametrize(("n_rows", "is_large"), [(10, False), (60, True)])
+def test_large_products_get_the_blas_threads_that_the_user_allows(allowed, n_rows, is_large):
+    batch, nothing = linear_problem(np.random.RandomState(0), n_rows=n_rows)
+    network = make_network("squared_error", (500, 500))
+    assert (multiplications(network, nothing, batch) >= MANY_MULTIPLICATIONS) == is_large
+    algorithm = Recorder()
+    state = start(algorithm, network)
+    with threadpool_limits(allowed, user_api="blas"):
+        train(algorithm, network, state, Same(nothing, batch), max_iter=1)
+        after = {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
+    assert algorithm.threads == ({allowed} if is_large else {1})
+    assert after == {allowed}

@@ -2,22 +2,52 @@
 
 from ._base import MetaAlgorithm
 from .bayesian_head import BayesianHead
+from .cavia import CAVIA
+from .deep_kernel_gp import DeepKernelGP
+from .implicit_maml import ImplicitMAML
 from .joint import Joint
 from .maml import MAML
+from .neural_process import NeuralProcess
 from .presets import ANIL, BOIL, FOMAML, MetaSGD
+from .proto_maml import ProtoMAML
 from .prototypes import Prototypes
+from .reptile import Reptile
 from .ridge_head import RidgeHead
 
 ALGORITHMS = {
     "bayesian_head": BayesianHead,
+    "deep_kernel_gp": DeepKernelGP,
     "joint": Joint,
     "maml": MAML,
     "fomaml": FOMAML,
     "anil": ANIL,
     "boil": BOIL,
     "meta_sgd": MetaSGD,
+    "reptile": Reptile,
+    "implicit_maml": ImplicitMAML,
+    "cavia": CAVIA,
     "prototypes": Prototypes,
+    "proto_maml": ProtoMAML,
     "ridge_head": RidgeHead,
+    "neural_process": NeuralProcess,
 }
 
-__all__ = ["ALGORITHMS", "ANIL", "BOIL", "BayesianHead", "FOMAML", "Joint", "MAML", "MetaAlgorithm", "MetaSGD", "Prototypes", "RidgeHead"]
+__all__ = [
+    "ALGORITHMS",
+    "ANIL",
+    "BOIL",
+    "CAVIA",
+    "FOMAML",
+    "MAML",
+    "BayesianHead",
+    "DeepKernelGP",
+    "ImplicitMAML",
+    "Joint",
+    "MetaAlgorithm",
+    "MetaSGD",
+    "NeuralProcess",
+    "ProtoMAML",
+    "Prototypes",
+    "Reptile",
+    "RidgeHead",
+]

@@ -60,6 +60,7 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         TaskWeights
+            Or what else has its methods, where a learned task is no network.
         """
 
     @abstractmethod

@@ -88,7 +88,7 @@ class BayesianHead(MetaAlgorithm):
         return params
 
     def adapt(self, network, params, support):
-        U = self._posterior(network, params, support, support.X[:, :0])[0].U
+        U = self._posterior(network, params, support).U
         head = _prior_mean(network, params) + _scale(params)[:, None] * U  # (tasks, p, k)
         body = network.layers(params.vector)[:-1]
         return TaskWeights([*body, (head[:, :-1], head[:, -1])])
@@ -102,7 +102,9 @@ class BayesianHead(MetaAlgorithm):
         z = rows.base[:, n:] + Q @ mode.U  # (tasks, m, k)
         delta = loss.delta(loss.mean(z), query) / np.asarray(len(z), z.dtype)
         d_support, d_base = mode.adjoint(Q.mT @ delta)
-        d_scaled = np.concatenate([d_support, delta @ mode.U.mT], axis=1)
+        # over a single output, NumPy is slow as a matrix product
+        d_query = delta * mode.U.mT if network.n_outputs == 1 else delta @ mode.U.mT
+        d_scaled = np.concatenate([d_support, d_query], axis=1)
         d_base = np.concatenate([d_base, delta], axis=1)
         return loss.task_losses(z, query).mean(), self._backward(
             network, params, rows, d_scaled, d_base
@@ -146,7 +148,8 @@ class BayesianHead(MetaAlgorithm):
         if loss.quadratic:
             noise = np.exp(params["log_noise"])
             return np.sqrt(noise * self._spread(network, params, support, X))
-        mode, query = self._posterior(network, params, support, X)
+        mode = self._posterior(network, params, support)
+        query = self._whiten(network, params, X, support.logit_mask)
         mean = loss.mean(query.base + query.scaled @ mode.U)
         covariance = mode.output_covariance(query.scaled)  # (tasks, m, k, k)
         if loss.deviance:
@@ -161,15 +164,14 @@ class BayesianHead(MetaAlgorithm):
 
     def _spread(self, network, params, support, X):
         """Predictive variance over noise, squared error, (tasks, m, 1)."""
-        mode, query = self._posterior(network, params, support, X)
-        covariance = mode.solve(query.scaled.mT)  # (tasks, p, m)
-        variance = np.einsum("tmp,tpm->tm", query.scaled, covariance)[..., None]
+        Q = self._whiten(network, params, X, support.logit_mask).scaled
+        covariance = self._posterior(network, params, support).solve(Q.mT)  # (tasks, p, m)
+        variance = np.einsum("tmp,tpm->tm", Q, covariance)[..., None]
         return 1 + np.maximum(variance, 0)
 
-    def _posterior(self, network, params, support, X):
+    def _posterior(self, network, params, support):
         rows = self._whiten(network, params, support.X, support.logit_mask)
-        mode = posterior_mode(network.loss, rows.scaled, rows.base, support)
-        return mode, self._whiten(network, params, X, support.logit_mask)
+        return posterior_mode(network.loss, rows.scaled, rows.base, support)
 
     def _whiten(self, network, params, X, logit_mask):
         inputs = network.hidden(network.layers(params.vector), X)

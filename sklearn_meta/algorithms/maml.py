@@ -125,8 +125,7 @@ class MAML(MetaAlgorithm):
         )
         learn = "inner_lr" in params.layout.shapes
         loss, gradients = loop.meta_gradient(self.first_order, learn)
-        gradient = Params(np.zeros_like(params.vector), params.layout)
-        gradient.vector[: network.layout.size] = network.flat(gradients)
+        gradient = self._start_gradient(network, params, support, gradients)
         if learn:
             self._collect(network, loop.rate_gradients, gradient["inner_lr"])
         return loss, gradient.vector
@@ -134,6 +133,12 @@ class MAML(MetaAlgorithm):
     def _start(self, network, params, support):
         """The layers that tasks start from."""
         return network.layers(params.vector)
+
+    def _start_gradient(self, network, params, support, gradients):
+        """The gradient of everything, from those at the layers that tasks start from."""
+        gradient = Params(np.zeros_like(params.vector), params.layout)
+        gradient.vector[: network.layout.size] = network.flat(gradients)
+        return gradient
 
     def _moves(self, n_layers):
         """Whether the steps move each layer."""

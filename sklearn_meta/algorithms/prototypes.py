@@ -81,15 +81,17 @@ class Prototypes(MetaAlgorithm):
     def adapt(self, network, params, support):
         layers = network.layers(params.vector)
         F = network.hidden(layers, support.X)[-1]
-        return TaskWeights([*layers[:-1], _head(_means(network, params, F, support).C, network)])
+        return TaskWeights(
+            [*layers[:-1], distance_head(class_means(network, params, F, support).C, network)]
+        )
 
     def meta_gradient(self, network, params, support, query):
         n, loss = support.X.shape[1], network.loss
         X = np.concatenate([support.X, query.X], axis=1)
         inputs = network.hidden(network.layers(params.vector), X)
         F, Q = inputs[-1][:, :n], inputs[-1][:, n:]
-        means = _means(network, params, F, support)
-        z = affine(Q, *_head(means.C, network))  # (tasks, m, k)
+        means = class_means(network, params, F, support)
+        z = affine(Q, *distance_head(means.C, network))  # (tasks, m, k)
         if query.logit_mask is not None:
             z += query.logit_mask
         delta = loss.delta(loss.mean(z), query) / np.asarray(len(z), z.dtype)
@@ -98,12 +100,12 @@ class Prototypes(MetaAlgorithm):
         d_C = 2 * (delta.mT @ Q - delta.sum(axis=1)[..., None] * means.C)
         d_sums = d_C / means.total  # (tasks, classes, p)
         d_features = np.concatenate([means.members @ d_sums, 2 * (delta @ means.C)], axis=1)
-        gradient = _backward(network, params, inputs, means, d_sums, d_features)
-        return loss.task_losses(z, query).mean(), gradient
+        gradient = backward(network, params, inputs, means, d_sums, d_features)
+        return loss.task_losses(z, query).mean(), gradient.vector
 
     def prior(self, network, params):
         start, _ = _start(network, params)
-        return TaskWeights([*network.layers(params.vector)[:-1], _head(start, network)])
+        return TaskWeights([*network.layers(params.vector)[:-1], distance_head(start, network)])
 
 
 def _start(network, params):
@@ -114,7 +116,8 @@ def _start(network, params):
     return params["prototypes"], np.exp(SPEED * params["log_kappa"])
 
 
-def _means(network, params, F, support):
+def class_means(network, params, F, support):
+    """Each task's prototypes, of its support rows' features F (tasks, n, p)."""
     y = support.y if network.n_outputs > 1 else np.concatenate([1 - support.y, support.y], axis=-1)
     members = support.weight[..., None] * y
     counts = members.sum(axis=1)[..., None]  # (tasks, classes, 1)
@@ -125,7 +128,7 @@ def _means(network, params, F, support):
     return Means(C, members, total, start, kappa)
 
 
-def _head(C, network):
+def distance_head(C, network):
     """The output layer that measures distances to prototypes (..., classes, p)."""
     weights, bias = 2 * C.mT, -np.einsum("...kp,...kp->...k", C, C)
     if network.n_outputs > 1:
@@ -133,13 +136,13 @@ def _head(C, network):
     return weights[..., 1:] - weights[..., :1], bias[..., 1:] - bias[..., :1]
 
 
-def _backward(network, params, inputs, means, d_sums, d_features):
-    """The flat gradient, from that at the class sums and at all rows' features."""
+def backward(network, params, inputs, means, d_sums, d_features):
+    """The gradient of everything, from that at the class sums and at all rows' features."""
     deltas = network.hidden_deltas(network.layers(params.vector), inputs, d_features)
     gradient = Params(np.zeros_like(params.vector), params.layout)
-    gradient.vector[: network.layout.size] = network.gradient(inputs, deltas, per_task=False)
+    gradient.vector[: network.layout.size] = network.gradient(inputs, deltas)
     if not network.exchangeable_outputs:
         gradient["prototypes"][...] = means.kappa * d_sums.sum(axis=0)
         d_kappa = np.vdot(d_sums, means.start - means.C)
         gradient["log_kappa"][...] = SPEED * means.kappa * d_kappa
-    return gradient.vector
+    return gradient

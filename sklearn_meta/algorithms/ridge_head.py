@@ -120,7 +120,7 @@ def _backward(network, params, inputs, F, d_F):
     d_features = d_F[..., :-1] * _whitening(params)
     deltas = network.hidden_deltas(layers, inputs, d_features)
     gradient = Params(np.zeros_like(params.vector), params.layout)
-    gradient.vector[: network.layout.size] = network.gradient(inputs, deltas, per_task=False)
+    gradient.vector[: network.layout.size] = network.gradient(inputs, deltas)
     gradient["log_penalty"][...] = (-0.5 * SPEED) * np.vdot(d_F, F)
     return gradient
 

@@ -59,12 +59,16 @@ class SharedLayer:
     def total(self):
         """The direction at the start: summed over tasks, if they share it."""
         (P, Q, _), *others = self.blocks  # the query's
-        weights, bias = _outer(P, Q), _row_sum(Q)
+        weights, bias = outer(P, Q), row_sum(Q)
         for P, Q, biased in others:
-            weights += _outer(P, Q)
+            weights += outer(P, Q)
             if biased:
-                bias += _row_sum(Q)
+                bias += row_sum(Q)
         return weights, bias
+
+    def movement(self):
+        """What the steps have added, summed over tasks, (d, h) and (h,)."""
+        return np.zeros_like(self.W), np.zeros_like(self.b)
 
     def weights(self):
         """The layer after all steps, of all tasks or of each."""
@@ -117,7 +121,14 @@ class FirstLayer(SharedLayer):
         return self.gram.mT @ self.Q  # (tasks, n, h)
 
     def total(self):
-        return _outer(self.X, self.Q), _row_sum(self.Q)
+        own = self.b.ndim == 2
+        return outer(self.X, self.Q), self.Q.sum(axis=1) if own else row_sum(self.Q)
+
+    def movement(self):
+        moved = self.moves[-1]
+        if moved is None:
+            return super().movement()
+        return outer(self.support, moved), row_sum(moved)
 
     def weights(self):
         moved = self.moves[-1]
@@ -177,6 +188,9 @@ class FactoredLayer(SharedLayer):
     def _along(self, step):
         columns = slice(step * self.n, (step + 1) * self.n)
         return self.PA.all[..., columns].mT @ self.Q.all  # (tasks, n, h)
+
+    def movement(self):
+        return outer(self.A.all, self.M.all), row_sum(self.M.all)
 
     def weights(self):
         return self.W + self.A.all.mT @ self.M.all, self.b + self.M.all.sum(axis=1)
@@ -248,6 +262,10 @@ class ExplicitLayer(SharedLayer):
             return self.V, self.v
         return self.V.sum(axis=0), self.v.sum(axis=0)
 
+    def movement(self):
+        steps = zip(self.versions[-1], self.versions[0], strict=True)
+        return tuple((end - start).sum(axis=0) for end, start in steps)
+
     def weights(self):
         return self.versions[-1]
 
@@ -294,12 +312,12 @@ def _task_sum(Q):
     return (np.ones((1, Q.shape[1]), Q.dtype) @ Q)[:, 0]
 
 
-def _outer(P, Q):
+def outer(P, Q):
     """The sum over all tasks' rows of ``P' Q``, (d, h)."""
     return np.dot(P.reshape(-1, P.shape[-1]).T, Q.reshape(-1, Q.shape[-1]))
 
 
-def _row_sum(Q):
+def row_sum(Q):
     """The sum over all tasks' rows, (h,), by BLAS."""
     Q = Q.reshape(-1, Q.shape[-1])
     return np.dot(np.ones(len(Q), Q.dtype), Q)

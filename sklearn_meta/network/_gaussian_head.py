@@ -9,8 +9,9 @@ import warnings
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse.linalg import LinearOperator, cg
 from sklearn.exceptions import ConvergenceWarning
+
+EXACT = 1e-13  # of conjugate gradients, relative to the right side
 
 
 def posterior_mode(loss, F, offset, batch):
@@ -75,15 +76,19 @@ class _Mode:
         """
         direction = self._solve(d_mode)  # (tasks, p, k)
         curved = self.weight * self.loss.curvature(self._mean, self.F @ direction)
-        d_rows = -(curved @ self._mode.mT + self._residual @ direction.mT)
-        return self._given(d_rows), self._given(-curved)
+        pairs = (-curved, self._mode), (-self._residual, direction)
+        left, right = (np.concatenate(parts, axis=-1) for parts in zip(*pairs, strict=True))
+        return self._given(left @ right.mT), self._given(-curved)
 
     def _given(self, array):
         return array.astype(self.dtype, copy=False)
 
     def _move_to(self, mode):
         self._mode = mode
-        self._mean = self.loss.mean(self.offset + self.F @ mode)
+        self._observe(self.offset + self.F @ mode)
+
+    def _observe(self, z):
+        self._mean = self.loss.mean(z)
         self._residual = self.weight * (self._mean - self.y)
 
 
@@ -113,54 +118,96 @@ class NewtonMode(_Mode):
     """Any canonical link: Newton's method.
 
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm
-    3.3. Newton's systems are solved on the kernel side while the support is small, else by
-    conjugate gradients; in double precision, since unscaled features make them hard.
+    3.3. The weights are `U = F' at` on the kernel side (n <= p), else `at` itself. Newton's
+    systems are solved directly while the support is small, else by conjugate gradients; in
+    double precision, since unscaled features make them hard.
     """
 
     precision = np.float64
     max_iter = 100
+    safe_move = 0.8  # of the outputs: up to it, a full Newton step cannot be too long
+    most_direct = 32, 12  # rows for which a direct solve is faster; where outputs are coupled
 
     def _find(self):
         n, p = self.F.shape[1:]
-        kernel_side = n * n <= 200 * p  # where n^3 meets some 50 steps of conjugate gradients
-        self.gram = self.F @ self.F.mT if kernel_side else None
-        self._move_to(np.zeros((len(self.F), p, self.offset.shape[-1]), self.F.dtype))
+        self.direct = n <= self.most_direct[self.loss.coupled]
+        self.kernel_side = self.direct or n <= p
+        self.gram = self.F @ self.F.mT if self.kernel_side else None
+        self.design = self.gram if self.kernel_side else self.F
+        at = np.zeros((len(self.F), self.design.shape[-1], self.offset.shape[-1]), self.F.dtype)
+        added = np.zeros_like(self.offset)  # to the outputs: design @ at
         tolerance = np.finfo(self.F.dtype).eps ** 0.4  # Newton squares what is left after it
+        largest = 1.0
         for _ in range(self.max_iter):
-            step = self._damped(-self._solve(self.F.mT @ self._residual + self._mode))
-            self._move_to(self._mode + step)
-            if np.abs(step).max(initial=0) <= tolerance * (1 + np.abs(self._mode).max(initial=0)):
-                return
+            self._observe(self.offset + added)
+            # to be solved as far as the next step is small, and double precision reaches
+            rtol = min(max(largest**2, tolerance**2 / largest**2), 0.01)
+            step = self._newton_step(at, rtol)
+            move = self.design @ step  # (tasks, n, k)
+            largest = np.abs(move).max(initial=0)
+            if not largest <= self.safe_move:
+                scale = self._damping(at, added, step, move)
+                step, move = scale * step, scale * move
+            at += step
+            added += move
+            if largest <= tolerance * (1 + np.abs(added).max(initial=0)):
+                break
+        else:
+            self._warn()
+        self._move_to(self.F.mT @ at if self.kernel_side else at)
+
+    def _newton_step(self, at, rtol):
+        gradient = self._from_rows(self._residual) + at  # kernel side: F' times it is that by U
+        if self.direct:
+            return self._inverse_kernel(self.gram @ gradient) - gradient
+        return -self._conjugate_gradients(gradient, rtol)
+
+    def _from_rows(self, rows):
+        """The change of `at` that goes with one of the outputs, (tasks, n, k)."""
+        return rows if self.kernel_side else self.F.mT @ rows
+
+    def _curved(self, rows):
+        return self.weight * self.loss.curvature(self._mean, rows)
+
+    def _warn(self):
         warnings.warn(
             f"a task's posterior mode was not reached in {self.max_iter} Newton steps: scale the "
             "features, or give the prior more precision",
             ConvergenceWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
 
-    def _objective(self, z, U):
+    def _objective(self, at, added):
+        z = self.offset + added
         nll = self.loss.row_losses(z, self.y) / self.loss.factor(z.shape[-1])
-        return (nll * self.weight[..., 0]).sum(axis=1) + 0.5 * (U * U).sum(axis=(1, 2))
+        penalty = at * (added if self.kernel_side else at)
+        return (nll * self.weight[..., 0]).sum(axis=1) + 0.5 * penalty.sum(axis=(1, 2))
 
-    def _damped(self, step):
-        """Halve the step of each task until its objective does not grow."""
-        z, dz = self.offset + self.F @ self._mode, self.F @ step
-        before = self._objective(z, self._mode)
-        slack = 1e3 * np.finfo(z.dtype).eps * (1 + np.abs(before))
-        scale = np.ones((len(z), 1, 1), z.dtype)
+    def _damping(self, at, added, step, move):
+        """Halve the step of each task until its objective does not grow, (tasks, 1, 1).
+
+        Where no output moves by more than `safe_move`, it does not: F. Bach, "Self-concordant
+        analysis for logistic regression", Electronic Journal of Statistics 2010, proposition 1.
+        """
+        before = self._objective(at, added)
+        slack = 1e3 * np.finfo(before.dtype).eps * (1 + np.abs(before))
+        scale = np.ones((len(at), 1, 1), at.dtype)
         for _ in range(30):
             with np.errstate(over="ignore", invalid="ignore"):
-                after = self._objective(z + scale * dz, self._mode + scale * step)
+                after = self._objective(at + scale * step, added + scale * move)
             worse = ~(after <= before + slack)
             if not worse.any():
                 break
             scale[worse] *= 0.5
-        return scale * step
+        return scale
 
     def _solve(self, B):
-        if self.gram is None:
-            return self._solve_by_cg(B)
-        return B - self.F.mT @ self._inverse_kernel(self.F @ B)
+        if not self.kernel_side:
+            return self._conjugate_gradients(B)
+        FB = self.F @ B
+        if self.direct:
+            return B - self.F.mT @ self._inverse_kernel(FB)
+        return B - self.F.mT @ self._conjugate_gradients(self._curved(FB))
 
     def _inverse_kernel(self, FB):
         """``(W^-1 + K)^-1 FB`` for the row Hessians W and the Gram matrix K."""
@@ -176,15 +223,31 @@ class NewtonMode(_Mode):
         shared = np.linalg.solve(total, EB.sum(axis=1)[..., None])  # (tasks, n, 1)
         return (EB - (E @ shared[:, None])[..., 0]).mT
 
-    def _solve_by_cg(self, B):
-        def hessian(flat):
-            V = flat.reshape(B.shape)
-            curved = self.weight * self.loss.curvature(self._mean, self.F @ V)
-            return (self.F.mT @ curved + V).ravel()
+    def _conjugate_gradients(self, B, rtol=EXACT):
+        """``(I + W K)^-1 B`` on the kernel side, in K's inner product; else ``H^-1 B``.
 
-        operator = LinearOperator((B.size, B.size), matvec=hessian, dtype=B.dtype)
-        solution, _ = cg(operator, B.ravel(), rtol=10 * np.finfo(B.dtype).eps, maxiter=1000)
-        return solution.reshape(B.shape)
+        Each task has step lengths of its own, so that none waits for another's spectrum.
+        """
+        solution, residual = np.zeros_like(B), B
+        rows = self.design @ residual
+        norm = _inner(residual, rows if self.kernel_side else residual)  # (tasks, 1, 1)
+        direction, d_rows, enough = residual, rows, rtol * rtol * norm
+        tiny = np.finfo(B.dtype).tiny  # 0 / tiny is 0, where a task is done
+        for _ in range(1000):
+            if np.all(norm <= enough):
+                break
+            image = direction + self._from_rows(self._curved(d_rows))
+            length = norm / np.maximum(
+                _inner(image, d_rows if self.kernel_side else direction), tiny
+            )
+            solution += length * direction
+            residual = residual - length * image
+            rows = self.design @ residual
+            last, norm = norm, _inner(residual, rows if self.kernel_side else residual)
+            ratio = norm / np.maximum(last, tiny)
+            direction = residual + ratio * direction
+            d_rows = rows + ratio * d_rows
+        return solution
 
     def output_covariance(self, Q):
         """Laplace's posterior covariance of the outputs at whitened rows Q (tasks, m, p).
@@ -219,3 +282,8 @@ class NewtonMode(_Mode):
 def _add_to_diagonal(matrices, value):
     np.einsum("...ii->...i", matrices)[...] += value
     return matrices
+
+
+def _inner(A, B):
+    """Inner products of each task's matrices, (tasks, 1, 1)."""
+    return np.einsum("tij,tij->t", A, B)[:, None, None]

@@ -11,7 +11,15 @@ from functools import cached_property
 import numpy as np
 
 from ._activations import ACTIVATIONS
-from ._fast_layers import ExplicitLayer, FactoredLayer, FirstLayer, SharedLayer, factors
+from ._fast_layers import (
+    ExplicitLayer,
+    FactoredLayer,
+    FirstLayer,
+    SharedLayer,
+    factors,
+    outer,
+    row_sum,
+)
 from ._mlp import product
 from ._weights import TaskWeights
 
@@ -128,6 +136,16 @@ class InnerLoop:
             at.deltas[i - 1] = at.gradients[i] * at.slopes[i]
         return at
 
+    def movement(self):
+        """What the steps have added to each layer, summed over tasks."""
+        return [layer.movement() for layer in self.layers]
+
+    def loss(self):
+        """Mean query loss over tasks with the adapted networks."""
+        scale = self.network.loss.scale(self.query)
+        at = self._run(self.query, self.rows[1], len(self.passes), scale)
+        return self.network.loss.mean_loss(at.z, self.query)
+
     def meta_gradient(self, first_order=False, learn_rates=False):
         """Mean query loss over tasks and its gradient at the start.
 
@@ -222,10 +240,32 @@ class InnerLoop:
             (A @ V + v[:, None], product(N, V.mT))
             for A, N, (V, v) in zip(at.inputs, at.deltas, direction, strict=True)
         ]
-        tangents, deltas = self.tangents(moves)
+        tangents, deltas = self._end_tangents(moves)
         products = [factors(A, -D) for A, D in zip(at.inputs, deltas, strict=True)]
         for i in range(1, len(products)):
             products[i][0][...] -= tangents[i].mT @ at.deltas[i]
+        return products
+
+    def first_bias_product(self, bias):
+        """What moving each task's first bias does to the descent of its support loss.
+
+        Parameters
+        ----------
+        bias : ndarray of shape (tasks, h)
+
+        Returns
+        -------
+        list of (weights, bias)
+            Minus the Hessian's columns, summed over tasks; of the first bias not summed.
+        """
+        at = self.end
+        along = np.broadcast_to(bias[:, None], at.deltas[0].shape)
+        moves = [(along, None), *[(None, None)] * (len(self.layers) - 1)]
+        tangents, deltas = self._end_tangents(moves)
+        products = [(outer(A, D), row_sum(D)) for A, D in zip(at.inputs, deltas, strict=True)]
+        for i in range(1, len(products)):
+            products[i][0][...] += outer(tangents[i], at.deltas[i])
+        products[0] = products[0][0], deltas[0].sum(axis=1)
         return products
 
     @cached_property
@@ -234,8 +274,7 @@ class InnerLoop:
         scale = self.network.loss.scale(self.support, -1.0)
         return self._run(self.support, self.rows[0], len(self.passes), scale)
 
-    def tangents(self, moves):
-        """Tangents of the inputs and deltas of `end` where the layers move, see `_tangents`."""
+    def _end_tangents(self, moves):
         scale = self.network.loss.scale(self.support, -1.0)
         tangents, _, deltas, _ = self._tangents(self.end, len(self.passes), moves, scale)
         return tangents, deltas

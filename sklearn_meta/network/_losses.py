@@ -63,8 +63,7 @@ def _softmax_loss(z, y):
 
 
 def _softmax_curvature(mean, dz):
-    weighted = mean * dz
-    return weighted - mean * weighted.sum(axis=-1, keepdims=True)
+    return mean * (dz - np.vecdot(mean, dz)[..., None])
 
 
 def _poisson_deviance(z, y):

@@ -87,8 +87,9 @@ class MLP:
 
     @staticmethod
     def flat(layers):
-        """One vector (size,) of what `layers` takes apart."""
-        return np.concatenate([part.ravel() for layer in layers for part in layer])
+        """One vector (size,), or one a task (tasks, size), of what `layers` takes apart."""
+        lead = layers[0][1].shape[:-1]
+        return np.concatenate([part.reshape(*lead, -1) for W in layers for part in W], axis=-1)
 
     def hidden(self, layers, X):
         """The inputs of every layer, the last being the features the output layer sees."""

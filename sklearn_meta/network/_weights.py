@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+SHARED_NDIM = 2, 1  # of weights and of a bias that all tasks share
+
 
 class TaskWeights(NamedTuple):
     """The networks of a batch of tasks.
@@ -11,8 +13,8 @@ class TaskWeights(NamedTuple):
     Parameters
     ----------
     layers : list of (weights, bias)
-        (fan_in, fan_out) and (fan_out,) where all tasks share a layer,
-        (tasks, fan_in, fan_out) and (tasks, fan_out) where each has its own.
+        Weights are (fan_in, fan_out) where all tasks share them, (tasks, fan_in, fan_out)
+        where each has its own; a bias likewise (fan_out,) or (tasks, fan_out).
     """
 
     layers: list
@@ -25,33 +27,41 @@ class TaskWeights(NamedTuple):
         """The layers of one task, [(weights (fan_in, fan_out), bias (fan_out,)), ...]."""
         return self._map(lambda array, shared: array if shared else array[number]).layers
 
+    def outputs(self, network, X, logit_mask=None):
+        """Outputs before the link of rows X (tasks, rows, features), (tasks, rows, outputs)."""
+        return network.outputs(self.layers, X, logit_mask)
+
     def finite(self, n_tasks):
         """Mask of the tasks all of whose weights are finite, (tasks,)."""
         finite = np.ones(n_tasks, bool)
         for layer in self.layers:
-            for array in layer:
-                shared = layer[0].ndim == 2
-                own_axes = None if shared else tuple(range(1, array.ndim))
+            for array, ndim in zip(layer, SHARED_NDIM, strict=True):
+                own_axes = None if array.ndim == ndim else tuple(range(1, array.ndim))
                 finite &= np.isfinite(array).all(axis=own_axes)
         return finite
 
     @staticmethod
     def concatenate(parts):
-        """The networks of several batches in one; shared layers must be the same."""
+        """The networks of several batches in one; shared arrays must be the same."""
         if len(parts) == 1:
             return parts[0]
         layers = []
         for versions in zip(*(part.layers for part in parts), strict=True):
-            shared = versions[0][0].ndim == 2
+            arrays = zip(zip(*versions, strict=True), SHARED_NDIM, strict=True)
             layers.append(
-                versions[0] if shared else tuple(map(np.concatenate, zip(*versions, strict=True)))
+                tuple(
+                    own[0] if own[0].ndim == ndim else np.concatenate(own) for own, ndim in arrays
+                )
             )
         return TaskWeights(layers)
 
     def _map(self, function):
         return TaskWeights(
             [
-                (function(weights, weights.ndim == 2), function(bias, weights.ndim == 2))
-                for weights, bias in self.layers
+                tuple(
+                    function(array, array.ndim == ndim)
+                    for array, ndim in zip(layer, SHARED_NDIM, strict=True)
+                )
+                for layer in self.layers
             ]
         )

@@ -1,6 +1,6 @@
 """Tasks: collections of small data sets, and the episodes drawn from them."""
 
-from ._batch import TaskArrays, TaskBatch
+from ._batch import TaskArrays, TaskBatch, offsets_within, pad, ragged_rows
 from ._collection import TaskCollection, check_groups, missing_values
 from ._episodes import EpisodeSampler
 from ._n_way_k_shot import NWayKShot
@@ -17,5 +17,8 @@ __all__ = [
     "TaskCollection",
     "check_groups",
     "missing_values",
+    "offsets_within",
+    "pad",
     "pseudo_tasks",
+    "ragged_rows",
 ]

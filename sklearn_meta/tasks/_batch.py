@@ -1,12 +1,20 @@
 """Padded batches: some tasks' rows in one array, weight 0 on the padding."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 
-class TaskBatch(NamedTuple):
+class _Rows(NamedTuple):
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    logit_mask: np.ndarray | None = None
+
+
+class TaskBatch(_Rows):
     """Rows of a batch of tasks, ready for the network.
 
     Parameters
@@ -20,16 +28,11 @@ class TaskBatch(NamedTuple):
         Added to the outputs: hugely negative for a class that a task does not have.
     """
 
-    X: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray
-    logit_mask: np.ndarray | None = None
-
-    @property
+    @cached_property
     def share(self):
         """Row weights that sum to 1 in each task (0 where it has no rows)."""
-        total = self.weight.sum(axis=1, keepdims=True)
-        return self.weight / np.where(total > 0, total, 1)
+        total = np.add.reduce(self.weight, axis=1, keepdims=True)
+        return self.weight / np.maximum(total, np.finfo(total.dtype).tiny)
 
     def join(self, other):
         """The rows of both batches, task by task."""
@@ -81,23 +84,33 @@ class TaskArrays:
 
     def select(self, mask):
         """The same tasks with those rows only that the mask has."""
-        counts = np.add.reduceat(np.append(mask, 0), self.offsets[:-1]) * (self.sizes > 0)
         return TaskArrays(
             X=self.X[mask],
             y=self.y[mask],
-            offsets=np.concatenate([[0], np.cumsum(counts)]),
+            offsets=offsets_within(self.offsets, mask),
             labels=None if self.labels is None else self.labels[mask],
             n_classes=self.n_classes,
         )
 
-    def batch(self, tasks, rows, sizes):
-        """A padded batch of the given rows, `sizes` of them for each of the tasks in turn."""
-        index, weight = pad(rows, sizes, self.X.dtype)
-        return TaskBatch(self.X[index], self.y[index], weight, self.logit_mask(tasks))
+    def batch(self, tasks, starts, counts, rows=None):
+        """A padded batch: of each task, `counts` rows from the place `starts` on.
+
+        Places are row numbers, or places in `rows`, which holds row numbers.
+        """
+        index, filled = pad(starts, counts)
+        if rows is not None:
+            index = rows.take(index)
+        return TaskBatch(
+            self.X.take(index, axis=0),
+            self.y.take(index, axis=0),
+            filled.astype(self.X.dtype),
+            self.logit_mask(tasks),
+        )
 
     def full_batch(self, tasks):
         """A padded batch of all rows of the given tasks."""
-        return self.batch(tasks, *ragged_rows(self.offsets, tasks))
+        starts = self.offsets[tasks]
+        return self.batch(tasks, starts, self.offsets[np.asarray(tasks) + 1] - starts)
 
     def stack(self, other):
         """These tasks and then the other's."""
@@ -118,12 +131,13 @@ class TaskArrays:
         lowest = np.finfo(self.X.dtype).min / 8  # finite, so that 0 * mask is 0
         return np.where(absent, lowest, 0)[:, None].astype(self.X.dtype)
 
-    def chunks(self, max_cells=2**22):
+    def chunks(self, width, least=1, max_cells=2**20):
         """Whole tasks as padded batches of bounded size: yields (task numbers, batch).
 
-        Tasks of like size go together, so that little is padded.
+        A row counts as `width` numbers, the most that a layer makes of it, and a task as
+        `least` or more. Tasks of like size go together, so that little is padded.
         """
-        cells = np.maximum(self.sizes, 1) * (self.X.shape[1] + 1)
+        cells = np.maximum(self.sizes * width, least)
         start, order = 0, np.argsort(-self.sizes, kind="stable")
         while start < len(order):
             count = max(1, max_cells // cells[order[start]])
@@ -140,10 +154,18 @@ def ragged_rows(offsets, tasks):
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes), sizes
 
 
-def pad(rows, sizes, dtype):
-    """Rows laid one task after the other, as a rectangle (tasks, longest) and its weights."""
-    sizes = np.asarray(sizes)
-    filled = np.arange(sizes.max(initial=0)) < sizes[:, None]  # (tasks, longest)
-    index = np.zeros(filled.shape, dtype=np.intp)
-    index[filled] = rows
-    return index, filled.astype(dtype)
+def pad(starts, counts):
+    """Runs of numbers, one a task, as a rectangle (tasks, longest), and where it is filled.
+
+    The padding is 0.
+    """
+    columns = np.arange(counts.max(initial=0))
+    filled = columns < counts[:, None]
+    index = starts[:, None] + columns
+    index *= filled
+    return index, filled
+
+
+def offsets_within(offsets, mask):
+    """Where each task begins among the rows that the mask has, as `offsets` among all."""
+    return np.concatenate([[0], np.cumsum(mask)])[offsets]

@@ -31,42 +31,106 @@ class EpisodeSampler:
 
     def draw(self, tasks, random_state):
         """Support and query batches of the given tasks."""
-        arrays = self.arrays
-        rows, task, *masks = self.split(tasks, random_state)
-        batches = []
-        for chosen in masks:
-            counts = np.bincount(task[chosen], minlength=len(tasks))
-            batches.append(arrays.batch(tasks, rows[chosen], counts))
-        if self.shuffle_labels:
-            batches = self._relabel(batches, arrays.n_classes[tasks], random_state)
-        return batches
+        return next(self.draw_many(tasks[None], random_state))
 
-    def split(self, tasks, random_state):
-        """Rows of the given tasks, which of them each is of, and masks of support and query."""
-        rows, sizes = ragged_rows(self.arrays.offsets, tasks)
+    def draw_many(self, tasks, random_state):
+        """Episodes of many meta-batches (meta-batches, tasks), dealt at once.
+
+        Yields support and query batches of one after the other.
+        """
+        arrays, batch_size = self.arrays, tasks.shape[1]
+        tasks = tasks.ravel()
+        rows, starts, *counts = self.deal(tasks, random_state)
+        runs = (starts, counts[0]), (starts + counts[0], counts[1])
+        order = self._draw_labels(tasks, random_state) if self.shuffle_labels else None
+        for first in range(0, len(tasks), batch_size):
+            part = slice(first, first + batch_size)
+            batches = [arrays.batch(tasks[part], s[part], n[part], rows) for s, n in runs]
+            if order is not None:
+                batches = [_relabel(batch, order[part]) for batch in batches]
+            yield batches
+
+    def deal(self, tasks, random_state):
+        """Rows of the given tasks, in each first its support, then its query.
+
+        Returns
+        -------
+        rows : ndarray of shape (rows,)
+            Row numbers, task by task.
+        starts, n_support, n_query : ndarrays of shape (tasks,)
+            Where each task's rows begin, and how many are of the support, then of the query.
+        """
+        rows, sizes = self._draw_rows(tasks, random_state)
         task = np.repeat(np.arange(len(sizes)), sizes)  # (rows,)
         key = random_state.random_sample(len(rows))
-        order = key if self.support == "random" else np.arange(len(rows)) / len(rows)
-        is_support = self._choose_support(rows, task, sizes, order, random_state)
-        return rows, task, is_support, self._choose_query(rows, task, ~is_support, key)
+        if self._any_row:  # the first of a task in the order of `key` are its support
+            n_support = np.minimum(self._draw_shots(sizes - 1, random_state), sizes - 1)
+            n_left = sizes - n_support
+        else:
+            key, n_support, n_left = self._choose_support(rows, task, sizes, key, random_state)
+        n_query = n_left if self.n_query is None else np.minimum(n_left, self.n_query)
+        order = np.argsort(3 * task + key)  # keys are below 3
+        return rows[order], np.cumsum(sizes) - sizes, n_support, n_query
+
+    def split(self, random_state):
+        """Masks (rows,) of the support and of the query, every task dealt once."""
+        rows, starts, *counts = self.deal(np.arange(len(self.arrays)), random_state)
+        dealt = np.diff(starts, append=len(rows))
+        place = np.arange(len(rows)) - np.repeat(starts, dealt)  # within the task, (rows,)
+        n_support, n_query = (np.repeat(count, dealt) for count in counts)
+        is_support, is_query = np.zeros((2, len(self.arrays.X)), bool)
+        is_support[rows] = place < n_support
+        is_query[rows] = (place >= n_support) & (place < n_support + n_query)
+        return is_support, is_query
+
+    def n_dealt(self, tasks):
+        """Rows of each of the given tasks that are dealt: few of a large task, if that will do."""
+        sizes = self.arrays.sizes[tasks]
+        if not self._any_row or self.n_query is None or self.n_shots == "half":
+            return sizes
+        shots = self._most_shots() if self.n_shots == "auto" else np.max(self.n_shots)
+        most = shots + self.n_query
+        return np.minimum(sizes, most) if 4 * most < sizes.mean() else sizes
+
+    def _draw_rows(self, tasks, random_state):
+        """Rows to deal, task by task, and how many of each."""
+        starts, sizes = self.arrays.offsets[tasks], self.arrays.sizes[tasks]
+        dealt = self.n_dealt(tasks)
+        if np.array_equal(dealt, sizes):
+            return ragged_rows(self.arrays.offsets, tasks)
+        places = draw_subsets(sizes, dealt, random_state)  # (most dealt, tasks)
+        filled = np.arange(len(places)) < dealt[:, None]  # (tasks, most dealt)
+        return (starts + places).T[filled], dealt
+
+    @property
+    def _any_row(self):
+        """Whether a task's support is any of its rows, whatever their place, class or mark."""
+        return self.support == "random" and not self._by_class and self.arrays.is_support is None
 
     def _choose_support(self, rows, task, sizes, key, random_state):
-        """Mask of the support rows: the first of each stratum in the order of `key`."""
-        arrays = self.arrays
-        stratum = task
+        """The support as the first of each stratum, by `key` or by place.
+
+        Returns the keys (rows,) that put it before the rows that can be query and those
+        before the others, and how many rows of each task (tasks,) are of the first two.
+        """
+        arrays, stratum = self.arrays, task
         if self._by_class:
             labels = arrays.labels[rows]
             stratum = task * (labels.max(initial=0) + 1) + labels
-        marked = np.ones(len(rows), bool)
+        unmarked = np.zeros(len(rows), bool)
         if arrays.is_support is not None:
-            marked = arrays.is_support[rows]
-        rank = _ranks(stratum, key + ~marked)
+            unmarked = ~arrays.is_support[rows]
+        place = key if self.support == "random" else np.arange(len(rows)) / len(rows)
+        rank = _ranks(stratum, place + unmarked)
         largest = np.zeros(len(sizes), int)  # of a task's strata, in marked rows
-        np.maximum.at(largest, task[marked], rank[marked] + 1)
+        np.maximum.at(largest, task, (rank + 1) * ~unmarked)
         # unless the query rows are marked too, something must be left for them
         most = largest - (arrays.is_support is None)
         shots = np.minimum(self._draw_shots(most, random_state), most)
-        return marked & (rank < shots[task])
+        is_support = ~unmarked & (rank < shots[task])
+        left = ~is_support if arrays.is_support is None else unmarked
+        counts = (np.bincount(task[mask], minlength=len(sizes)) for mask in (is_support, left))
+        return np.where(is_support, place, 2 + key - left), *counts
 
     def _draw_shots(self, most, random_state):
         """A number of shots for each task."""
@@ -94,31 +158,47 @@ class EpisodeSampler:
         rows = max(20, 5 * n_classes)
         return rows // n_classes if self._by_class else rows
 
-    def _choose_query(self, rows, task, left, key):
-        if self.arrays.is_support is not None:
-            left = left & ~self.arrays.is_support[rows]
-        if self.n_query is None:
-            return left
-        return left & (_ranks(task, key + ~left) < self.n_query)
-
-    @staticmethod
-    def _relabel(batches, n_classes, random_state):
-        n_outputs = batches[0].y.shape[-1]
+    def _draw_labels(self, tasks, random_state):
+        """For each task and output, the class that it is to mean, (tasks, 1, outputs)."""
+        n_outputs, n_classes = self.arrays.y.shape[1], self.arrays.n_classes[tasks]
         if n_outputs == 1:
-            flip = random_state.randint(2, size=(len(n_classes), 1, 1)).astype(bool)
-            return [batch._replace(y=np.where(flip, 1 - batch.y, batch.y)) for batch in batches]
-        keys = random_state.random_sample((len(n_classes), n_outputs))
+            return random_state.randint(2, size=(len(tasks), 1, 1))
+        keys = random_state.random_sample((len(tasks), n_outputs))
         keys += np.arange(n_outputs) >= n_classes[:, None]  # absent classes stay at the end
-        order = np.argsort(keys, axis=1)[:, None]  # (tasks, 1, outputs)
-        return [batch._replace(y=np.take_along_axis(batch.y, order, axis=2)) for batch in batches]
+        return np.argsort(keys, axis=1)[:, None]
+
+
+def _relabel(batch, order):
+    if batch.y.shape[-1] == 1:
+        return batch._replace(y=np.where(order, 1 - batch.y, batch.y))
+    return batch._replace(y=np.take_along_axis(batch.y, order, axis=2))
 
 
 def _ranks(group, key):
-    """Each element's place, from 0, among those of its group in the order of `key`."""
-    order = np.lexsort((key, group))
-    ordered = group[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    sizes = np.diff(np.append(starts, len(order)))
+    """Each element's place, from 0, among those of its group in the order of `key` in [0, 2)."""
+    order = np.argsort(2 * group + key)
+    sizes = np.bincount(group)
     rank = np.empty(len(order), int)
-    rank[order] = np.arange(len(order)) - np.repeat(starts, sizes)
+    rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return rank
+
+
+def draw_subsets(sizes, counts, random_state):
+    """For each task `counts` different numbers below its `sizes`, every subset as likely.
+
+    Returns
+    -------
+    ndarray of shape (largest count, tasks)
+        Beyond a task's own count, whatever.
+
+    References
+    ----------
+    J. Bentley, R. Floyd. "Programming Pearls: A Sample of Brilliance". Communications of the
+    ACM 1987. https://doi.org/10.1145/30401.315746
+    """
+    drawn = np.empty((counts.max(), len(sizes)), int)
+    for i in range(len(drawn)):
+        last = sizes - counts + i
+        pick = (random_state.random_sample(len(sizes)) * (last + 1)).astype(int)
+        drawn[i] = np.where((drawn[:i] == pick).any(axis=0), last, pick)
+    return drawn

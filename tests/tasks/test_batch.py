@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -44,15 +46,13 @@ def test_ragged_rows_is_a_loop_over_tasks(drawn):
 @few_examples
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=6))
 def test_pad_is_a_loop_over_tasks(sizes):
-    rows = np.arange(100, 100 + sum(sizes))
-    index, weight = pad(rows, sizes, np.float32)
-    assert index.shape == weight.shape == (len(sizes), max(sizes))
-    assert weight.dtype == np.float32
-    start = 0
+    starts = 100 + np.cumsum(sizes)[::-1]
+    index, filled = pad(starts, np.array(sizes))
+    assert index.shape == filled.shape == (len(sizes), max(sizes))
     for i, size in enumerate(sizes):
-        np.testing.assert_array_equal(index[i, :size], rows[start : start + size])
-        np.testing.assert_array_equal(weight[i], np.arange(max(sizes)) < size)
-        start += size
+        np.testing.assert_array_equal(index[i, :size], starts[i] + np.arange(size))
+        assert not index[i, size:].any()
+        np.testing.assert_array_equal(filled[i], np.arange(max(sizes)) < size)
 
 
 @few_examples
@@ -106,12 +106,12 @@ def test_stack_puts_one_behind_the_other():
 
 
 @few_examples
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(1, 80))
-def test_chunks_are_whole_tasks_of_bounded_size(sizes, max_cells):
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(1, 80), st.integers(1, 30))
+def test_chunks_are_whole_tasks_of_bounded_size(sizes, max_cells, least):
     arrays = make_arrays(sizes)
     seen = []
-    for tasks, batch in arrays.chunks(max_cells):
-        cells = batch.X.shape[0] * batch.X.shape[1] * (batch.X.shape[2] + 1)
+    for tasks, batch in arrays.chunks(4, least, max_cells):
+        cells = batch.X.shape[0] * max(batch.X.shape[1] * 4, least)
         assert cells <= max_cells or len(tasks) == 1
         for i, task in enumerate(tasks):
             filled = batch.weight[i] > 0
@@ -145,6 +145,13 @@ def test_share_sums_to_one_where_there_are_rows():
     weight = np.array([[1.0, 3.0, 0.0], [0.0, 0.0, 0.0], [2.0, 2.0, 4.0]])
     batch = TaskBatch(np.zeros((3, 3, 1)), np.zeros((3, 3, 1)), weight)
     np.testing.assert_array_equal(batch.share, [[0.25, 0.75, 0], [0, 0, 0], [0.25, 0.25, 0.5]])
+
+
+def test_share_is_of_the_batch_that_it_is_asked_of():
+    batch = TaskBatch(np.zeros((1, 2, 1)), np.zeros((1, 2, 1)), np.array([[1.0, 3.0]]))
+    assert batch.share is batch.share
+    np.testing.assert_array_equal(batch._replace(weight=np.ones((1, 2))).share, [[0.5, 0.5]])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(batch)).share, [[0.25, 0.75]])
 
 
 def test_join_puts_rows_side_by_side():

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from sklearn_meta.tasks import EpisodeSampler, TaskArrays
+from sklearn_meta.tasks._episodes import draw_subsets
 
 few_examples = settings(deadline=None, derandomize=True, max_examples=60, database=None)
 shots = st.one_of(
@@ -202,10 +203,52 @@ def many_draws(arrays, n_draws, *options):
     return sampler.draw(np.zeros(n_draws, int), np.random.RandomState(0))
 
 
+def test_subsets_are_drawn_uniformly():
+    """Of 5, 3, 3 and 1 numbers: 2, 2, all and the one; a task with fewer rows beside."""
+    sizes, counts = np.tile([5, 3, 3, 1], 3000), np.tile([2, 2, 3, 1], 3000)
+    drawn = draw_subsets(sizes, counts, np.random.RandomState(0))
+    for first, n_subsets in enumerate([10, 3, 1, 1]):
+        size, count = sizes[first], counts[first]
+        sets = np.sort(drawn[:count, first::4], axis=0)  # (count, 3000)
+        assert np.all((sets >= 0) & (sets < size))
+        assert np.all(np.diff(sets, axis=0) > 0)
+        found, times = np.unique(sets, axis=1, return_counts=True)
+        assert found.shape[1] == n_subsets
+        assert n_subsets == 1 or chisquare(times).pvalue > 0.01
+
+
+@pytest.mark.parametrize("n_shots", [3, (1, 3), "auto"])
+def test_few_rows_of_a_large_task_are_dealt(n_shots):
+    arrays = make_arrays([200, 2, 300])
+    sampler = EpisodeSampler(arrays, n_shots, 4, "random")
+    most = (20 if n_shots == "auto" else 3) + 4
+    np.testing.assert_array_equal(sampler.n_dealt(np.arange(3)), [most, 2, most])
+    for seed in range(50):
+        for rows, support, query in draw_rows(sampler, [2, 0, 1], seed):
+            both = np.concatenate([support, query])
+            assert len(np.unique(both)) == len(both)
+            assert np.isin(both, rows).all()
+            assert len(query) == min(4, len(rows) - len(support))
+            assert len(support) <= min(most - 4, len(rows) - 1)
+            assert len(support) == min(3, len(rows) - 1) or n_shots != 3
+
+
+@pytest.mark.parametrize("options", [(3, None, "random"), (3, 4, "first"), ("half", 4, "random")])
+def test_all_rows_are_dealt_where_the_episode_may_use_them(options):
+    assert EpisodeSampler(make_arrays([200]), *options).n_dealt(np.arange(1)) == [200]
+
+
 @pytest.mark.parametrize("batch", [0, 1], ids=["support", "query"])
 def test_rows_are_drawn_uniformly(batch):
     drawn = many_draws(make_arrays([10, 3]), 4000, 3, 2, "random")[batch]
     counts = np.bincount(drawn.X[drawn.weight > 0, 0].astype(int), minlength=10)
+    assert chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize("batch", [0, 1], ids=["support", "query"])
+def test_rows_of_large_tasks_are_drawn_uniformly(batch):
+    drawn = many_draws(make_arrays([60, 3]), 4000, 3, 2, "random")[batch]
+    counts = np.bincount(drawn.X[drawn.weight > 0, 0].astype(int), minlength=60)
     assert chisquare(counts).pvalue > 0.01
 
 
@@ -279,6 +322,22 @@ def test_a_task_of_one_row_keeps_it_for_the_query(n_shots):
     (_, support, query), _ = draw_rows(sampler, [0, 1], 0)
     assert len(support) == 0
     assert query.tolist() == [0]
+
+
+@few_examples
+@given(
+    st.one_of(regressions(), classifications(), classifications(own=True)),
+    shots,
+    n_queries,
+    orders,
+    seeds,
+)
+def test_split_is_the_same_deal_as_masks(arrays, n_shots, n_query, order, seed):
+    sampler = EpisodeSampler(arrays, n_shots, n_query, order)
+    is_support, is_query = sampler.split(np.random.RandomState(seed))
+    for rows, support, query in draw_rows(sampler, range(len(arrays)), seed):
+        assert rows[is_support[rows]].tolist() == sorted(support)
+        assert rows[is_query[rows]].tolist() == sorted(query)
 
 
 def test_thousands_of_rows_beside_one():

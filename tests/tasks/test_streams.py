@@ -2,7 +2,7 @@ import numpy as np
 from scipy.stats import chisquare
 
 from sklearn_meta.tasks import CollectionStream, DistributionStream, EpisodeSampler, TaskArrays
-from sklearn_meta.tasks._streams import BLOCK
+from sklearn_meta.tasks._streams import BLOCK, MAX_ROWS
 
 OPTIONS = {"n_shots": 2, "n_query": None, "support": "random"}
 
@@ -63,10 +63,45 @@ def test_a_distribution_gives_ever_new_tasks_each_once():
 
 def test_a_seed_gives_the_same_meta_batches():
     sampler = EpisodeSampler(make_arrays(0, 10), **OPTIONS)
-    stream = CollectionStream(sampler, np.arange(10), 3)
-    first, second = (
-        [draw_tasks(stream, random_state).tolist() for _ in range(5)]
-        for random_state in (np.random.RandomState(1), np.random.RandomState(1))
-    )
-    assert first == second
-    assert len({tuple(tasks) for tasks in first}) > 1
+    drawn = []
+    for _ in range(2):
+        stream, random_state = CollectionStream(sampler, np.arange(10), 3), np.random.RandomState(1)
+        drawn.append([draw_tasks(stream, random_state).tolist() for _ in range(5)])
+    assert drawn[0] == drawn[1]
+    assert len({tuple(tasks) for tasks in drawn[0]}) > 1
+
+
+def test_blocks_of_meta_batches_are_bounded_in_rows():
+    arrays = make_arrays(0, 40, n_rows=MAX_ROWS // 8)
+    for batch_size, n_ahead in ((3, 2), (40, 1)):
+        stream = CollectionStream(EpisodeSampler(arrays, **OPTIONS), np.arange(40), batch_size)
+        assert stream.n_ahead == n_ahead
+    small = EpisodeSampler(make_arrays(0, 40), **OPTIONS)
+    assert CollectionStream(small, np.arange(40), 3).n_ahead == BLOCK
+
+
+def test_a_block_is_padded_to_the_longest_of_each_meta_batch():
+    """Tasks of 4 and of 400 rows, one in a meta-batch."""
+    sizes = np.array([4, 400])
+    X = np.zeros((404, 1))
+    arrays = TaskArrays(X, X, np.concatenate([[0], np.cumsum(sizes)]))
+    stream = CollectionStream(EpisodeSampler(arrays, **OPTIONS), np.arange(2), 1)
+    random_state = np.random.RandomState(0)
+    lengths = {stream.draw(random_state)[1].X.shape[1] for _ in range(20)}
+    assert lengths == {2, 398}
+
+
+def test_dealing_by_the_block_is_dealing_one_by_one():
+    """Sizes of episodes aside, all that differs is when the random numbers are drawn."""
+    arrays = make_arrays(0, 6, n_rows=7)
+    sampler = EpisodeSampler(arrays, n_shots=(1, 4), n_query=2, support="random")
+    tasks = np.array([[0, 1, 2], [3, 4, 5], [5, 0, 3]])
+    whole = sampler.draw(tasks.ravel(), np.random.RandomState(3))
+    for i, episode in enumerate(sampler.draw_many(tasks, np.random.RandomState(3))):
+        for part, batch in zip(whole, episode, strict=True):
+            longest = batch.weight.shape[1]
+            rows = slice(3 * i, 3 * i + 3)
+            np.testing.assert_array_equal(batch.weight, part.weight[rows, :longest])
+            filled = batch.weight > 0
+            np.testing.assert_array_equal(batch.X[filled], part.X[rows, :longest][filled])
+            assert longest == batch.weight.sum(axis=1).max()

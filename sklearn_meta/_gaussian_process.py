@@ -1,0 +1,118 @@
+"""What an adapted Gaussian process is in scikit-learn: features, and its own regressor on them.
+
+All that is learned lies in parameters, so that a clone, fitted to other rows of a like task,
+is adapted to them.
+"""
+
+import numpy as np
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .network import LOSSES, MLP
+
+
+class NetworkFeatures(TransformerMixin, BaseEstimator):
+    """The features of a network's last hidden layer.
+
+    Parameters
+    ----------
+    layers : list of (weights, bias)
+        The hidden layers; none passes rows on as they are.
+    activation : {"identity", "relu", "tanh", "logistic"}
+    """
+
+    def __init__(self, layers, activation):
+        self.layers = layers
+        self.activation = activation
+
+    def fit(self, X, y=None):
+        """Check X (n_rows, n_features); nothing is learned."""
+        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        return self
+
+    def transform(self, X):
+        """The features of rows X, (n_rows, n_features_out)."""
+        check_is_fitted(self, "n_features_in_")
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        units = [X.shape[1], *(len(bias) for _, bias in self.layers), 1]
+        network = MLP(units, self.activation, "squared_error")
+        features = network.hidden([*self.layers, None], X[None])[-1][0]
+        return features.astype(float, copy=False)
+
+
+class CentredGaussianProcess(GaussianProcessRegressor):
+    """scikit-learn's Gaussian process regressor with a linear mean function.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Of scikit-learn; kept as it is.
+    coef : ndarray of shape (n_features,) or (n_features, n_outputs)
+        Of the mean function.
+    intercept : float or ndarray of shape (n_outputs,)
+    scale : float or ndarray of shape (n_outputs,)
+        Of targets, in units of which the kernel is.
+    """
+
+    def __init__(self, kernel, *, coef, intercept, scale):
+        super().__init__(kernel, alpha=0.0, optimizer=None)
+        self.coef = coef
+        self.intercept = intercept
+        self.scale = scale
+
+    def fit(self, X, y):
+        """Condition the process on rows X (n_rows, n_features) and targets y."""
+        return super().fit(X, (y - self._mean(X)) / self.scale)
+
+    def predict(self, X, return_std=False, return_cov=False):
+        """Predictive mean, and the standard deviation or covariance if asked for."""
+        found = super().predict(X, return_std=return_std, return_cov=return_cov)
+        mean, *spread = found if isinstance(found, tuple) else (found,)
+        mean = self._mean(X) + self.scale * mean
+        power = 1 if return_std else 2
+        return (mean, spread[0] * self.scale**power) if spread else mean
+
+    def _mean(self, X):
+        return np.asarray(X) @ self.coef + self.intercept
+
+
+class LabelRegression(ClassifierMixin, BaseEstimator):
+    """A classifier that regresses on labels: 2 for the class and 0 for others, less their mean.
+
+    Parameters
+    ----------
+    regressor : regressor
+        Of one output for two classes, of an output each for more.
+    classes : ndarray of shape (n_classes,)
+    gain : float
+        The logits are this times what the regressor predicts.
+    """
+
+    def __init__(self, regressor, classes, gain):
+        self.regressor = regressor
+        self.classes = classes
+        self.gain = gain
+
+    def fit(self, X, y):
+        """Fit the regressor to rows X (n_rows, n_features) and classes y (n_rows,)."""
+        self.classes_ = np.asarray(self.classes)
+        labels = 2 * (np.asarray(y)[:, None] == self.classes_) - 2 / len(self.classes_)
+        if len(self.classes_) == 2:
+            labels = labels[:, 1]
+        self.regressor_ = clone(self.regressor).fit(X, labels)
+        return self
+
+    def predict_proba(self, X):
+        """Class probabilities, (n_rows, n_classes)."""
+        check_is_fitted(self)
+        z = self.gain * self.regressor_.predict(X)
+        if len(self.classes_) > 2:
+            return LOSSES["log_loss"].mean(z)
+        second = expit(z)
+        return np.column_stack([1 - second, second])
+
+    def predict(self, X):
+        """The most probable classes, (n_rows,)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]

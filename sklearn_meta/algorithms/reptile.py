@@ -1,0 +1,87 @@
+"""Reptile: the start moves towards what each task's training leads to."""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+from .._compat import Interval
+from ..network import InnerLoop
+from ._base import MetaAlgorithm
+
+
+class Reptile(MetaAlgorithm):
+    """Gradient steps from a start that lies near all tasks' solutions.
+
+    What is learned is the network's initial weights; a task takes `inner_steps` steps from
+    there, each on a minibatch of its rows, and the start moves towards where they end. There
+    is no derivative of the steps, and no split into support and query: in meta-training, the
+    steps run over the rows of both. The meta-gradient is ``(start - end) / (inner_lr *
+    inner_steps)``, the mean gradient along the way.
+
+    Parameters
+    ----------
+    inner_lr : float, default=0.02
+        Learning rate of the steps on a task.
+    inner_steps : int, default=10
+        Number of steps in meta-training.
+    adapt_steps : int or None, default=None
+        Number of steps on a new task; None takes `inner_steps`.
+    inner_batch_size : int, default=10
+        Rows of a minibatch. Step j takes every k-th row from row j on, with k minibatches.
+
+    References
+    ----------
+    A. Nichol, J. Achiam, J. Schulman. "On First-Order Meta-Learning Algorithms". 2018.
+    https://arxiv.org/abs/1803.02999
+
+    Examples
+    --------
+    >>> from sklearn.neural_network import MLPRegressor
+    >>> from sklearn_meta import MetaLearner
+    >>> from sklearn_meta.algorithms import Reptile
+    >>> MetaLearner(MLPRegressor(), algorithm=Reptile(inner_steps=5)).algorithm
+    Reptile(inner_steps=5)
+    """
+
+    _parameter_constraints = {
+        "inner_lr": [Interval(Real, 0, None, closed="neither")],
+        "inner_steps": [Interval(Integral, 1, None, closed="left")],
+        "adapt_steps": [Interval(Integral, 0, None, closed="left"), None],
+        "inner_batch_size": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(self, *, inner_lr=0.02, inner_steps=10, adapt_steps=None, inner_batch_size=10):
+        self.inner_lr = inner_lr
+        self.inner_steps = inner_steps
+        self.adapt_steps = adapt_steps
+        self.inner_batch_size = inner_batch_size
+
+    def adapt(self, network, params, support):
+        n_steps = self.inner_steps if self.adapt_steps is None else self.adapt_steps
+        return self._loop(network, params, support, n_steps).weights()
+
+    def meta_gradient(self, network, params, support, query):
+        rows = support.join(query)
+        loop = self._loop(network, params, rows, self.inner_steps, query)
+        mean_rate = -1.0 / (float(self.inner_lr) * self.inner_steps * len(rows.X))
+        gradient = np.zeros_like(params.vector)
+        gradient[: network.layout.size] = network.flat(loop.movement()) * mean_rate
+        return loop.loss(), gradient
+
+    def _loop(self, network, params, rows, n_steps, query=None):
+        start, rate = network.layers(params.vector), float(self.inner_lr)
+        rates = [[rate] * network.n_layers] * n_steps
+        scales = self._scales(network, rows, n_steps)
+        return InnerLoop(network, start, rows, rates, query, scales=scales)
+
+    def _scales(self, network, rows, n_steps):
+        """What the rows count in each step: those of its minibatch, (tasks, rows, 1)."""
+        counts = np.count_nonzero(rows.weight, axis=1)  # (tasks,)
+        n_batches = np.maximum(1, -(-counts // self.inner_batch_size))[:, None]
+        place = np.cumsum(rows.weight > 0, axis=1) - 1  # of the rows that count
+        steps = []
+        for step in range(n_steps):
+            chosen = place % n_batches == step % n_batches
+            minibatch = rows._replace(weight=rows.weight * chosen)
+            steps.append(network.loss.scale(minibatch, -1.0))
+        return steps
