@@ -129,8 +129,13 @@ def test_steps_move_the_layer_as_they_move_the_plain_one(kind, walk, n_steps):
     seed, shape = walk
     walk = Walk(kind, np.random.RandomState(seed), shape, n_steps)
     weights, bias = walk.layer.weights()
-    assert_close(weights, walk.plain.versions[-1][:, :-1], 1e-12)
-    assert_close(bias, walk.plain.versions[-1][:, -1], 1e-12)
+    start, *_, end = walk.plain.versions
+    assert_close(weights, end[:, :-1], 1e-12)
+    assert_close(bias, end[:, -1], 1e-12)
+    moved = (end - start).sum(axis=0)
+    weights, bias = walk.layer.movement()
+    assert_close(weights, moved[:-1], 1e-12)
+    assert_close(bias, moved[-1], 1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -213,7 +218,10 @@ def test_a_layer_that_stays(kind, own_bias):
     assert layer.rate_gradient(1, X[:, support], np.ones((2, 5, 4))) is None
     weights, bias = layer.total()
     assert_close(weights, np.einsum("tnd,tnh->dh", X[:, query], Q), 1e-13)
-    assert_close(bias, Q.sum(axis=(0, 1)), 1e-13)
+    of_tasks = own_bias and kind is FirstLayer
+    assert_close(bias, Q.sum(axis=1 if of_tasks else (0, 1)), 1e-13)
+    assert not layer.movement()[0].any()
+    assert not layer.movement()[1].any()
 
 
 def test_a_stack_has_its_blocks_under_each_other():

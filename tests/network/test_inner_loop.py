@@ -40,7 +40,7 @@ class Episode:
         loss, gradients = loop.meta_gradient(first_order, learn_rates=True)
         return {
             "loss": np.array([loss]),
-            "gradient": flat(gradients),
+            "gradient": MLP.flat(gradients),
             "rates": flat_rates(loop.rate_gradients),
             "weights": adapted(loop),
         }
@@ -55,14 +55,6 @@ class Episode:
                 options["scales"] = [scale[[i]][:, rows] for scale in self.options["scales"]]
             vector = self.vector if self.vector.ndim == 1 else self.vector[[i]]
             yield Episode(self.network, vector, support, query, self.rates, **options)
-
-
-def flat(layers):
-    """(weights, bias) of each layer, end to end; (tasks, size) where each task has its own."""
-    parts = [part for layer in layers for part in layer]
-    if layers[0][0].ndim == 2:
-        return np.concatenate([part.ravel() for part in parts])
-    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
 def flat_rates(of_steps):
@@ -143,7 +135,7 @@ def plain_descent(episode):
             slope = network.gradient(at.inputs, deltas)
             layers = zip(network.layers(slope), rates, strict=True)
             scaled = [tuple((rate or 0.0) * part for part in layer) for layer, rate in layers]
-            versions.append(versions[-1] - flat(scaled))
+            versions.append(versions[-1] - MLP.flat(scaled))
         ends.append(versions)
     return ends
 
@@ -268,7 +260,7 @@ def test_rates_of_each_entry_that_are_equal_are_the_layers(episode, first_order)
         [None if pair is None else pair[0].sum() + pair[1].sum() for pair in of_step]
         for of_step in loop.rate_gradients
     ]
-    results = {"loss": loss, "gradient": flat(gradients), "weights": adapted(loop)}
+    results = {"loss": loss, "gradient": MLP.flat(gradients), "weights": adapted(loop)}
     assert_same(results | {"rates": flat_rates(sums)}, expected)
 
 
@@ -285,7 +277,7 @@ def test_rates_of_each_entry_against_central_differences(case):
 
     at = loop(spread)
     at.meta_gradient(learn_rates=True)
-    exact = sum(flat(of_step) @ along for of_step in at.rate_gradients)
+    exact = sum(MLP.flat(of_step) @ along for of_step in at.rate_gradients)
     ahead, behind = (loop(spread + eps * along).meta_gradient()[0] for eps in (1e-5, -1e-5))
     np.testing.assert_allclose(exact, (ahead - behind) / 2e-5, rtol=1e-6)
 
@@ -306,7 +298,9 @@ def test_starts_of_each_tasks_own_are_a_loop_over_tasks(episode, first_order):
         for e, start in zip(episode.alone(), starts, strict=True)
     ]
     assert_close(loss, np.mean([task["loss"] for task in alone]), 1e-11)
-    assert_close(flat(gradients) * n_tasks, np.array([task["gradient"] for task in alone]), 1e-10)
+    assert_close(
+        MLP.flat(gradients) * n_tasks, np.array([task["gradient"] for task in alone]), 1e-10
+    )
     rates = flat_rates(loop.rate_gradients)
     assert_close(rates, np.mean([task["rates"] for task in alone], axis=0), 1e-10)
     weights = np.concatenate([task["weights"] for task in alone])
@@ -394,7 +388,7 @@ def test_no_steps_leave_the_start_and_the_query_gradient(form, case):
         np.testing.assert_array_equal(layer[1], start[1])
     at = network.run(network.layers(vector), query)
     np.testing.assert_allclose(loss, at.losses.mean(), rtol=1e-13)
-    assert_close(3 * flat(gradients), network.gradient(at.inputs, at.deltas), 1e-13)
+    assert_close(3 * MLP.flat(gradients), network.gradient(at.inputs, at.deltas), 1e-13)
 
 
 @every_form
@@ -407,7 +401,7 @@ def test_layers_that_all_stay_leave_the_query_gradient(form):
     loss, gradients = loop.meta_gradient(learn_rates=True)
     plain_loss, expected = InnerLoop(network, start, support, [], query).meta_gradient()
     assert loss == plain_loss
-    assert_close(flat(gradients), flat(expected), 1e-15)
+    assert_close(MLP.flat(gradients), MLP.flat(expected), 1e-15)
     assert loop.rate_gradients == [[None] * 3] * 2
 
 
@@ -454,10 +448,10 @@ def test_single_precision_is_kept(form, activation, case, entries):
     rough = loop.hessian_product(network.layers(single[2]))
     learned = [r for step in loop.rate_gradients for r in step]
     learned = [part for r in learned for part in (r if isinstance(r, tuple) else (r,))]
-    results = [loss, flat(gradients), flat(rough), adapted(loop), *learned]
+    results = [loss, MLP.flat(gradients), MLP.flat(rough), adapted(loop), *learned]
     assert {result.dtype for result in results} == {np.dtype(np.float32)}
-    assert_close(flat(gradients), exact, 1e-4)
-    assert_close(flat(rough), product, 1e-4)
+    assert_close(MLP.flat(gradients), exact, 1e-4)
+    assert_close(MLP.flat(rough), product, 1e-4)
 
 
 def run_in(dtype, network, vector, support, query, rates, direction):
@@ -465,7 +459,7 @@ def run_in(dtype, network, vector, support, query, rates, direction):
     start = network.layers(vector.astype(dtype))
     loop = InnerLoop(network, start, cast(support, dtype), rates, cast(query, dtype))
     _, gradients = loop.meta_gradient()
-    return flat(gradients), flat(loop.hessian_product(network.layers(direction)))
+    return MLP.flat(gradients), MLP.flat(loop.hessian_product(network.layers(direction)))
 
 
 @st.composite
@@ -478,7 +472,7 @@ def directions(draw, **options):
 
 def hessian_product(episode, direction, form="auto"):
     loop = episode.loop(form)
-    return flat(loop.hessian_product(episode.network.layers(direction)))
+    return MLP.flat(loop.hessian_product(episode.network.layers(direction)))
 
 
 @every_form
@@ -521,6 +515,60 @@ def test_hessian_product_of_a_ragged_batch_is_a_loop_over_its_tasks(form, drawn)
         assert_close(products[[i]], hessian_product(alone, direction[[i]], form), 1e-11)
 
 
+@few_examples
+@given(episodes())
+def test_movement_and_loss_are_those_of_the_adapted_weights(episode):
+    network, query = episode.network, episode.query
+    for form in ("dual", "primal", "auto"):
+        loop = episode.loop(form)
+        moved = (adapted(loop) - episode.vector).sum(axis=0)
+        assert_close(MLP.flat(loop.movement()), moved, 1e-11)
+        expected = network.run(network.layers(adapted(loop)), query).losses.mean()
+        np.testing.assert_allclose(loop.loss(), expected, rtol=1e-11, atol=1e-13)
+
+
+@every_form
+@few_examples
+@given(directions())
+def test_first_bias_product_is_the_hessian_products_descent(form, drawn):
+    episode, direction, _ = drawn
+    (W, bias), *others = episode.network.layers(direction)
+    still = [(0 * weights, 0 * b) for weights, b in [(W, bias), *others]]
+    loop = episode.loop(form)
+    of_tasks = loop.hessian_product([(still[0][0], bias), *still[1:]])
+    products = loop.first_bias_product(bias)
+    assert_close(products[0][1], -of_tasks[0][1], 1e-10)
+    sums = [[part.sum(axis=0) for part in layer] for layer in of_tasks]
+    sums[0][1] = of_tasks[0][1]
+    for layer, expected in zip(products, sums, strict=True):
+        assert_close(layer[0], -expected[0], 1e-10)
+        assert_close(layer[1], -expected[1], 1e-10)
+
+
+@few_examples
+@given(episodes(), st.booleans())
+def test_first_biases_of_each_tasks_own(episode, first_order):
+    """Of a first layer that stays: the weights' gradient is summed, the bias's is not."""
+    n_tasks = len(episode.support.X)
+    rates = [[None, *of_step[1:]] for of_step in episode.rates]
+    (W, b), *others = episode.network.layers(episode.vector)
+    own = b + np.random.RandomState(0).standard_normal((n_tasks, len(b)))
+    parts = {"query": episode.query, **episode.options}
+    start = [(W, own), *others]
+    loss, gradients = InnerLoop(
+        episode.network, start, episode.support, rates, **parts
+    ).meta_gradient(first_order)
+    alone = []
+    for task, bias in zip(episode.alone(), own, strict=True):
+        vector = MLP.flat([(W, bias), *others])
+        alone.append(task.loop(vector=vector, rates=rates).meta_gradient(first_order))
+    np.testing.assert_allclose(loss, np.mean([loss for loss, _ in alone]), rtol=1e-11)
+    biases = np.stack([layers[0][1] for _, layers in alone])
+    assert_close(n_tasks * gradients[0][1], biases, 1e-10)
+    summed = MLP.flat([(gradients[0][0], gradients[0][1].sum(axis=0)), *gradients[1:]])
+    assert_close(summed, np.mean([MLP.flat(layers) for _, layers in alone], axis=0), 1e-10)
+
+
 @every_case
 def test_hessian_of_a_task_without_rows_is_0(case):
     network = make_network(case)
@@ -531,7 +579,7 @@ def test_hessian_of_a_task_without_rows_is_0(case):
     nothing = TaskBatch(batch.X[:, :0], batch.y[:, :0], batch.weight[:, :0])
     for empty in (nothing, batch._replace(weight=0 * batch.weight)):
         products = InnerLoop(network, start, empty, [[0.1] * 3]).hessian_product(direction)
-        assert not flat(products).any()
+        assert not MLP.flat(products).any()
 
 
 @pytest.mark.parametrize("n_steps", [0, 2])
@@ -553,7 +601,7 @@ def test_absent_classes_have_no_curvature(n_steps):
         start, along = (first_outputs(network.layers(v), k) for v in (vector, direction[[i]]))
         expected = InnerLoop(smaller, start, part, rates).hessian_product(along)
         kept = first_outputs([(W[[i]], b[[i]]) for W, b in products], k)
-        assert_close(flat(kept), flat(expected), 1e-12)
+        assert_close(MLP.flat(kept), MLP.flat(expected), 1e-12)
         assert not products[-1][0][i, :, k:].any()
         assert not products[-1][1][i, k:].any()
 
