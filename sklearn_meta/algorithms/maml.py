@@ -175,7 +175,8 @@ class MAML(MetaAlgorithm):
         """What the query loss counts after each step."""
         early = max(0.0, 1 - n_iter / self.multi_step_loss) if self.multi_step_loss else 0.0
         k = max(1, self.inner_steps)
-        return [early / k] * (k - 1) + [1 - early * (k - 1) / k]
+        weights = [early / k] * (k - 1) + [1 - early * (k - 1) / k]
+        return [float(weight) for weight in weights]  # NumPy's own would make float32 float64
 
 
 def _where(moves, rates):

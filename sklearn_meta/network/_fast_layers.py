@@ -259,6 +259,8 @@ class ExplicitLayer(SharedLayer):
         return along, against
 
     def rate_gradient(self, step, A, N):
+        if self.rates[step] is None:
+            return None
         weights, bias = factors(A, N)
         weights *= self.V
         bias *= self.v

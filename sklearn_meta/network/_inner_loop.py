@@ -197,6 +197,8 @@ class InnerLoop:
         moves = [
             layer.pull(step, at.inputs[i], at.deltas[i]) for i, layer in enumerate(self.layers)
         ]
+        if all(along is None for along, _ in moves):
+            return
         tangents, grams_in, deltas, grams_out = self._tangents(at, step, moves, self.scales[step])
         for i, layer in enumerate(self.layers):
             grams = at.grams_in[i], grams_out[i]
