@@ -65,7 +65,8 @@ class InnerLoop:
     form : {"auto", "dual", "primal"}
         Whether layers are factored, or formed for each task. "auto" takes what is less
         arithmetic: with n support rows, k steps and a d x h layer, the dual form where
-        ``k n < d h / (d + h)``.
+        ``k n < d h / (d + h)``, k being 1 for the first layer: its inputs are those of all
+        steps.
     """
 
     def __init__(
@@ -111,7 +112,8 @@ class InnerLoop:
         if still:
             return SharedLayer(start, rates)
         if form == "dual" or (form == "auto" and n * len(rates) * (d + h) < d * h):
-            return FactoredLayer(start, rates, n, m * np.count_nonzero(self.query_weights))
+            n_judged = 1 + np.count_nonzero(self.query_weights[:-1])  # the last step always is
+            return FactoredLayer(start, rates, n, m * n_judged)
         return ExplicitLayer(start, rates)
 
     def weights(self):

@@ -105,7 +105,7 @@ def episodes(draw, activations=("identity", "relu", "tanh", "logistic")):
     options = {}
     if draw(st.booleans()):
         weights = rng.uniform(0.1, 1, max(1, n_steps)) * (rng.random_sample(max(1, n_steps)) < 0.7)
-        options["query_weights"] = [*weights[:-1].tolist(), 0.7]
+        options["query_weights"] = weights.tolist()
     if draw(st.booleans()):
         options["scales"] = [minibatch(rng, support) for _ in range(n_steps)]
     vector = 0.4 * rng.standard_normal(network.layout.size)
