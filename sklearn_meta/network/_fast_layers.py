@@ -230,10 +230,13 @@ class ExplicitLayer(SharedLayer):
     def move(self, step, A, N):
         W, b = self.versions[step]
         rate = self.rates[step]
+        if rate is None:
+            self.versions.append((W, b))
+            return
         if isinstance(rate, tuple):
             dW, db = (r * moved for r, moved in zip(rate, factors(A, N), strict=True))
         else:
-            dW, db = factors(A, (rate or 0.0) * N)  # fewer numbers to scale
+            dW, db = factors(A, rate * N)  # fewer numbers to scale
         dW += W
         db += b
         self.versions.append((dW, db))
@@ -250,12 +253,14 @@ class ExplicitLayer(SharedLayer):
 
     def pull(self, step, A, N):
         V, v, rate = self.V, self.v, self.rates[step]
+        if rate is None:
+            return None, None
         if isinstance(rate, tuple):
             V, v, rate = rate[0] * V, rate[1] * v, 1.0
         along, against = product(A, V), product(N, V.mT)
         along += v[:, None]
-        along *= rate or 0.0
-        against *= rate or 0.0
+        along *= rate
+        against *= rate
         return along, against
 
     def rate_gradient(self, step, A, N):

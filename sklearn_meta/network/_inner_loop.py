@@ -118,7 +118,8 @@ class InnerLoop:
         if still:
             return SharedLayer(start, rates)
         if form == "dual" or (form == "auto" and n * len(rates) * (d + h) < d * h):
-            return FactoredLayer(start, rates, n, m * np.count_nonzero(self.query_weights))
+            n_judged = 1 + np.count_nonzero(self.query_weights[:-1])  # the last step always is
+            return FactoredLayer(start, rates, n, m * n_judged)
         return ExplicitLayer(start, rates)
 
     def weights(self):

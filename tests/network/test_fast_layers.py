@@ -58,10 +58,10 @@ class Walk:
         self.n_tasks, self.n, self.m, self.d, self.h = shape
         start = rng.standard_normal((self.d, self.h)), rng.standard_normal(self.h)
         self.rates = rng.uniform(-1, 1, n_steps).tolist()
-        self.X = self.draw(self.n + self.m, self.d)
-        self.rows = slice(self.n), slice(self.n, None)
+        self.X = [self.draw(rows, self.d) for rows in (self.n, self.m)]
+        self.rows = 0, 1  # support, query
         further = {
-            FirstLayer: (self.X, self.n),
+            FirstLayer: (self.X,),
             FactoredLayer: (self.n, self.m * n_queries),
             ExplicitLayer: (),
         }[kind]
@@ -79,7 +79,7 @@ class Walk:
 
     def inputs(self, rows):
         """The first layer sees the same rows at every step, others what the steps make of them."""
-        inputs = self.X[:, rows]
+        inputs = self.X[rows]
         return inputs if self.kind is FirstLayer else self.draw(*inputs.shape[1:])
 
     def grams(self, A, D, step, rows, tangent=False):
@@ -94,7 +94,7 @@ class Walk:
 
     def query(self, step):
         P, Q = self.inputs(self.rows[1]), self.draw(self.m, self.h)
-        self.layer.direct(P, Q, self.grams(P, Q, step, self.rows[1]), self.rows[1])
+        self.layer.direct(step, P, Q, self.grams(P, Q, step, self.rows[1]), self.rows[1])
         self.plain.direct(P, Q)
 
     def pull(self, step):
@@ -112,7 +112,7 @@ class Walk:
     def join(self, P, Q, step, grams, *, of_deltas):
         own = self.grams(P, Q, step, self.rows[0], tangent=not of_deltas)
         grams = (grams[0], own[1]) if of_deltas else (own[0], grams[1])
-        self.layer.direct(P, Q, grams, self.rows[0], tangent=not of_deltas)
+        self.layer.direct(step, P, Q, grams, self.rows[0], tangent=not of_deltas)
         self.plain.direct(P, Q, tangent=not of_deltas)
 
 
@@ -173,7 +173,7 @@ def test_an_explicit_layer_of_each_tasks_own():
     for i in range(2):
         assert_close(weights[i], W[i] + 0.5 * A[i].T @ N[i], 1e-13)
         assert_close(bias[i], b[i] + 0.5 * N[i].sum(axis=0), 1e-13)
-    layer.direct(P, Q, (None, None), None)
+    layer.direct(1, P, Q, (None, None), None)
     for i in range(2):
         assert_close(layer.total()[0][i], P[i].T @ Q[i], 1e-13)
         assert_close(layer.total()[1][i], Q[i].sum(axis=0), 1e-13)
@@ -188,7 +188,7 @@ def test_rates_of_each_entry():
     slopes = A.swapaxes(1, 2) @ N, N.sum(axis=1)
     for moved, begin, speed, slope in zip(layer.weights(), start, rate, slopes, strict=True):
         np.testing.assert_allclose(moved, begin + speed * slope, rtol=1e-13)
-    layer.direct(P, Q, (None, None), None)
+    layer.direct(1, P, Q, (None, None), None)
     directions = P.swapaxes(1, 2) @ Q, Q.sum(axis=1)
     for exact, slope, way in zip(layer.rate_gradient(0, A, N), slopes, directions, strict=True):
         assert_close(exact, (slope * way).sum(axis=0), 1e-13)
@@ -203,21 +203,21 @@ def test_rates_of_each_entry():
 def test_a_layer_that_stays(kind, own_bias):
     rng = np.random.RandomState(0)
     W, b = rng.standard_normal((3, 4)), rng.standard_normal((2, 4) if own_bias else 4)
-    X, Q = rng.standard_normal((2, 7, 3)), rng.standard_normal((2, 2, 4))
-    support, query = slice(5), slice(5, None)
-    layer = kind((W, b), [None, None], *((X, 5) if kind is FirstLayer else ()))
+    X, Q = [rng.standard_normal((2, rows, 3)) for rows in (5, 2)], rng.standard_normal((2, 2, 4))
+    support, query = 0, 1
+    layer = kind((W, b), [None, None], *([X] if kind is FirstLayer else []))
     for step in range(2):
-        z, gram = layer.forward(X[:, support], step, support)
-        assert_close(z, X[:, support] @ W + (b[:, None] if own_bias else b), 1e-13)
+        z, gram = layer.forward(X[support], step, support)
+        assert_close(z, X[support] @ W + (b[:, None] if own_bias else b), 1e-13)
         assert gram is None
-        layer.move(step, X[:, support], np.ones((2, 5, 4)))
+        layer.move(step, X[support], np.ones((2, 5, 4)))
     assert layer.weights()[0] is W
     assert layer.weights()[1] is b
-    layer.direct(X[:, query], Q, (None, None), query)
-    assert layer.pull(1, X[:, support], np.ones((2, 5, 4))) == (None, None)
-    assert layer.rate_gradient(1, X[:, support], np.ones((2, 5, 4))) is None
+    layer.direct(2, X[query], Q, (None, None), query)
+    assert layer.pull(1, X[support], np.ones((2, 5, 4))) == (None, None)
+    assert layer.rate_gradient(1, X[support], np.ones((2, 5, 4))) is None
     weights, bias = layer.total()
-    assert_close(weights, np.einsum("tnd,tnh->dh", X[:, query], Q), 1e-13)
+    assert_close(weights, np.einsum("tnd,tnh->dh", X[query], Q), 1e-13)
     of_tasks = own_bias and kind is FirstLayer
     assert_close(bias, Q.sum(axis=1 if of_tasks else (0, 1)), 1e-13)
     assert not layer.movement()[0].any()

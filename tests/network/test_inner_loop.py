@@ -66,7 +66,7 @@ def flat_rates(of_steps):
 
 def adapted(loop):
     """(tasks, size), of layers that tasks share, too."""
-    n_tasks = len(loop.X)
+    n_tasks = len(loop.support.X)
     return np.concatenate(
         [
             np.broadcast_to(part, (n_tasks, *part.shape[part.ndim == own :])).reshape(n_tasks, -1)
@@ -105,7 +105,7 @@ def episodes(draw, activations=("identity", "relu", "tanh", "logistic")):
     options = {}
     if draw(st.booleans()):
         weights = rng.uniform(0.1, 1, max(1, n_steps)) * (rng.random_sample(max(1, n_steps)) < 0.7)
-        options["query_weights"] = [*weights[:-1].tolist(), 0.7]
+        options["query_weights"] = weights.tolist()
     if draw(st.booleans()):
         options["scales"] = [minibatch(rng, support) for _ in range(n_steps)]
     vector = 0.4 * rng.standard_normal(network.layout.size)
@@ -338,11 +338,11 @@ def test_a_head_of_each_tasks_own_on_a_shared_body():
 @pytest.mark.parametrize(
     ("form", "rows", "n_steps", "kinds"),
     [  # of a first layer 30 x 60, a hidden one 60 x 60 and an output layer 60 x 1
-        ("auto", 19, 1, [FirstLayer, FactoredLayer, ExplicitLayer]),  # 30 * 60 / 90 = 20
-        ("auto", 20, 1, [ExplicitLayer, FactoredLayer, ExplicitLayer]),
+        ("auto", 29, 1, [FirstLayer, FactoredLayer, ExplicitLayer]),
         ("auto", 10, 2, [FirstLayer, FactoredLayer, ExplicitLayer]),  # 60 * 60 / 120 = 30
         ("auto", 15, 2, [FirstLayer, ExplicitLayer, ExplicitLayer]),  # its rows count once
-        ("auto", 30, 1, [ExplicitLayer, ExplicitLayer, ExplicitLayer]),
+        ("auto", 30, 1, [FirstLayer, ExplicitLayer, ExplicitLayer]),
+        ("auto", 31, 1, [ExplicitLayer, ExplicitLayer, ExplicitLayer]),
         ("auto", 50, 0, [FirstLayer, SharedLayer, SharedLayer]),
         ("dual", 50, 3, [FirstLayer, FactoredLayer, FactoredLayer]),
         ("primal", 1, 1, [ExplicitLayer, ExplicitLayer, ExplicitLayer]),
