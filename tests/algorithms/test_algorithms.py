@@ -9,6 +9,7 @@ from helpers import (
     central_difference,
     make_network,
     make_params,
+    needs_exact_gradient,
     ragged_batch,
     tasks_of,
 )
@@ -90,6 +91,7 @@ def test_it_is_a_scikit_learn_estimator_with_keyword_parameters(name):
 @every_setting
 def test_meta_gradient_against_central_differences(name, case, n_classes):
     algorithm, network, params, support, query = draw(name, case, n_classes)
+    needs_exact_gradient(algorithm)
 
     def loss(vector):
         return algorithm.meta_gradient(network, Params(vector, params.layout), support, query)[0]
@@ -109,6 +111,7 @@ def test_meta_gradient_of_other_networks(name, case, activation, hidden):
     algorithm, network, params, support, query = draw(
         name, case, activation=activation, hidden=hidden
     )
+    needs_exact_gradient(algorithm)
 
     def loss(vector):
         return algorithm.meta_gradient(network, Params(vector, params.layout), support, query)[0]
@@ -176,13 +179,19 @@ def test_absent_classes_are_as_if_they_were_not_there(name, n_classes):
 def narrow(network, params, k):
     """Parameters of a network with the first k outputs only."""
     shapes = network.layout.shapes
-    own = {name: shape for name, shape in params.layout.shapes.items() if name not in shapes}
-    layout = network.layout.extend(own)
+    own = [name for name in params.layout.shapes if name not in shapes]
+    place = Params(np.arange(params.layout.size), params.layout)
+    kept = np.concatenate(
+        [place[name][..., : k if name in network.names[-1] else None].ravel() for name in shapes]
+    )
+    n_entries = params.layout.slices[network.names[-1][1]].stop  # of the wider network
     parts = [
-        params[name][..., :k] if name in network.names[-1] else params[name]
-        for name in layout.shapes
+        params[name][kept] if params[name].shape == (n_entries,) else params[name] for name in own
     ]
-    return Params(np.concatenate([part.ravel() for part in parts]), layout)
+    layout = network.layout.extend(
+        {name: part.shape for name, part in zip(own, parts, strict=True)}
+    )
+    return Params(np.concatenate([params.vector[kept], *map(np.ravel, parts)]), layout)
 
 
 @every_algorithm
