@@ -81,10 +81,11 @@ class ImplicitMAML(MetaAlgorithm):
         W = np.repeat(start[None], len(support.X), axis=0)
         rate = np.full((len(W), 1), self.inner_lr, W.dtype)
         value, gradient = self._objective(network, start, W, support)
+        rounding = 1 + 8 * np.finfo(W.dtype).eps
         for _ in range(self.inner_steps):
             ahead = W - rate * gradient
             new_value, new_gradient = self._objective(network, start, ahead, support)
-            better = new_value <= value  # False for what is not a number
+            better = new_value <= value * rounding  # False for what is not a number
             W, gradient = np.where(better, [ahead, new_gradient], [W, gradient])
             value, rate = np.where(better, [new_value, rate], [value, rate / 2])
         return W

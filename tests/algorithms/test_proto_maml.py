@@ -76,5 +76,7 @@ def test_with_no_rows_a_task_has_the_learned_prototypes(case):
 
 def test_regression_is_an_error():
     meta = MetaLearner(MLPRegressor(), "proto_maml", max_iter=1)
-    with pytest.raises(ValueError, match=r"ProtoMAML found.*'squared_error'; expected a classifier"):
+    with pytest.raises(
+        ValueError, match=r"ProtoMAML found.*'squared_error'; expected a classifier"
+    ):
         meta.fit(Sinusoids().sample(4, random_state=0))
