@@ -1,5 +1,6 @@
 """Whatever of scikit-learn is not public, in one place."""
 
+import numpy as np
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import (
@@ -21,6 +22,7 @@ __all__ = [
     "blas_threads",
     "is_pandas_na",
     "is_scalar_nan",
+    "keep_freed_memory",
     "num_features",
     "num_samples",
     "safe_indexing",
@@ -44,3 +46,12 @@ def blas_threads(multiplications=0):
     """
     limit = 1 if multiplications < MANY_MULTIPLICATIONS else None
     return _get_threadpool_controller().limit(limits=limit, user_api="blas")
+
+
+def keep_freed_memory():
+    """Have arrays of up to 32 MB come from memory that was freed, not anew from the system.
+
+    The first touch of each new page costs a meta-step more than its arithmetic. glibc raises its
+    thresholds to the size of what is freed; elsewhere this does nothing.
+    """
+    np.empty(2**25 - 2**13, np.uint8)

@@ -7,7 +7,7 @@ from math import isfinite
 
 import numpy as np
 
-from ._compat import blas_threads
+from ._compat import blas_threads, keep_freed_memory
 from ._optimizers import Adam
 from .network import Params
 
@@ -131,6 +131,7 @@ def train(algorithm, network, state, stream, *, max_iter, gate=None, verbose=Fal
     """Take up to `max_iter` meta-steps; the parameters that are kept."""
     episodes = (stream.draw(state.random_state) for _ in range(max_iter))
     first = next(episodes)
+    keep_freed_memory()
     with blas_threads(multiplications(network, *first)):
         for n, episode in enumerate(chain([first], episodes), start=1):
             state.step(algorithm, network, *episode)

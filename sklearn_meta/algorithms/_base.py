@@ -115,3 +115,9 @@ def extended_params(network, own, random_state, dtype):
     params = Params(np.zeros(layout.size, dtype), layout)
     params.vector[: network.layout.size] = network.init_vector(random_state, dtype)
     return params
+
+
+def zero_head(network, params):
+    """Hold the output layer at 0."""
+    for name in network.names[-1]:
+        params[name][...] = 0

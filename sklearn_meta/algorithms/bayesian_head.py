@@ -7,7 +7,7 @@ import numpy as np
 
 from .._compat import Interval
 from ..network import Params, TaskWeights, posterior_mode, product
-from ._base import SPEED, MetaAlgorithm, extended_params
+from ._base import SPEED, MetaAlgorithm, extended_params, zero_head
 
 
 class Whitened(NamedTuple):
@@ -80,8 +80,7 @@ class BayesianHead(MetaAlgorithm):
             own["log_noise"] = (network.n_outputs,)
         params = extended_params(network, own, random_state, dtype)
         if network.exchangeable_outputs:
-            for name in network.names[-1]:
-                params[name][...] = 0
+            zero_head(network, params)
         params["log_precision"][...] = np.log(self.init_precision) / SPEED
         if network.loss.deviance:
             params["log_noise"][...] = np.log(self.init_noise)

@@ -7,12 +7,11 @@ from scipy.optimize import minimize_scalar
 
 from .._compat import Interval, StrOptions
 from ..network import Params, TaskWeights, affine
-from ._base import MetaAlgorithm
+from ._base import SPEED, MetaAlgorithm, extended_params, zero_head
 from ._gaussian_process import KERNELS, GaussianProcesses, count_outputs, evidence
 
 MIN_NOISE = 1e-6  # over the signal: what has no noise at all would be infinitely likely
 INIT_GAIN, GAINS = 4.0, (0.1, 100.0)  # at labels +-1, before and in calibration
-SPEED = 10.0  # Adam moves all entries alike, yet a variance has decades to cross
 
 
 class DeepKernelGP(MetaAlgorithm):
@@ -82,12 +81,9 @@ class DeepKernelGP(MetaAlgorithm):
         own = dict.fromkeys(["log_ratio", "log_length_scale", "log_noise"], ())
         if not network.loss.quadratic:
             own["log_gain"] = ()
-        layout = network.layout.extend(own)
-        params = Params(np.zeros(layout.size, dtype), layout)
-        params.vector[: network.layout.size] = network.init_vector(random_state, dtype)
+        params = extended_params(network, own, random_state, dtype)
         if network.exchangeable_outputs:
-            for name in network.names[-1]:
-                params[name][...] = 0
+            zero_head(network, params)
         length_scale = self.init_length_scale * np.sqrt(network.n_features)
         params["log_ratio"][...] = -np.log(self.init_noise) / SPEED
         params["log_length_scale"][...] = np.log(length_scale) / SPEED
@@ -118,8 +114,7 @@ class DeepKernelGP(MetaAlgorithm):
         gradient = Params(np.zeros_like(params.vector), params.layout)
         gradient.vector[: network.layout.size] = network.gradient(inputs, deltas)
         if network.exchangeable_outputs:
-            for name in network.names[-1]:
-                gradient[name][...] = 0
+            zero_head(network, gradient)
         slope = 1 - MIN_NOISE * kernel.ratio
         gradient["log_ratio"][...] = SPEED * slope * found.d_log_ratio
         gradient["log_length_scale"][...] = SPEED * found.d_log_length_scale

@@ -136,9 +136,11 @@ class MAML(MetaAlgorithm):
 
     def _start_gradient(self, network, params, support, gradients):
         """The gradient of everything, from those at the layers that tasks start from."""
-        gradient = Params(np.zeros_like(params.vector), params.layout)
-        gradient.vector[: network.layout.size] = network.flat(gradients)
-        return gradient
+        own = np.zeros(params.layout.size - network.layout.size, params.vector.dtype)
+        flat = (
+            np.concatenate([network.flat(gradients), own]) if own.size else network.flat(gradients)
+        )
+        return Params(flat, params.layout)
 
     def _moves(self, n_layers):
         """Whether the steps move each layer."""
@@ -173,7 +175,8 @@ class MAML(MetaAlgorithm):
         """What the query loss counts after each step."""
         early = max(0.0, 1 - n_iter / self.multi_step_loss) if self.multi_step_loss else 0.0
         k = max(1, self.inner_steps)
-        return [early / k] * (k - 1) + [1 - early * (k - 1) / k]
+        weights = [early / k] * (k - 1) + [1 - early * (k - 1) / k]
+        return [float(weight) for weight in weights]  # NumPy's own would make float32 float64
 
 
 def _where(moves, rates):

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._compat import Interval
 from ..network import MLP, Params, TaskWeights, affine, product
-from ._base import MetaAlgorithm
+from ._base import MetaAlgorithm, extended_params, zero_head
 
 
 class NeuralProcess(MetaAlgorithm):
@@ -70,12 +70,9 @@ class NeuralProcess(MetaAlgorithm):
         own_classes = network.exchangeable_outputs
         width = network.n_features + 1 if own_classes else network.layer_units[1]
         own = {"encoder": (encoder.layout.size,), "from_representation": (size, width)}
-        layout = network.layout.extend(own)
-        params = Params(np.zeros(layout.size, dtype), layout)
-        params.vector[: network.layout.size] = network.init_vector(random_state, dtype)
+        params = extended_params(network, own, random_state, dtype)
         if own_classes:
-            for name in network.names[-1]:
-                params[name][...] = 0
+            zero_head(network, params)
         params["encoder"][...] = encoder.init_vector(random_state, dtype)
         bound = np.sqrt(6.0 / (size + width))  # as the network's own inputs are drawn
         params["from_representation"][...] = random_state.uniform(-bound, bound, (size, width))
@@ -92,8 +89,7 @@ class NeuralProcess(MetaAlgorithm):
         gradient = Params(np.zeros_like(params.vector), params.layout)
         gradient.vector[: network.layout.size] = network.gradient(at.inputs, deltas)
         if network.exchangeable_outputs:
-            for name in network.names[-1]:
-                gradient[name][...] = 0
+            zero_head(network, gradient)
             d_own = _head_gradient(at.inputs[-1], deltas[-1])
         else:
             d_own = deltas[0].sum(axis=1, keepdims=True)  # (tasks, 1, width)

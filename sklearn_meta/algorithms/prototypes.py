@@ -7,7 +7,7 @@ import numpy as np
 
 from .._compat import Interval
 from ..network import Params, TaskWeights, affine
-from ._base import SPEED, MetaAlgorithm, extended_params
+from ._base import SPEED, MetaAlgorithm, extended_params, zero_head
 
 
 class Means(NamedTuple):
@@ -70,8 +70,7 @@ class Prototypes(MetaAlgorithm):
         if not network.exchangeable_outputs:
             own = {"prototypes": shape, "log_kappa": ()}
         params = extended_params(network, own, random_state, dtype)
-        for name in network.names[-1]:
-            params[name][...] = 0
+        zero_head(network, params)
         if own:
             bound = 1 / np.sqrt(network.n_features)
             params["prototypes"][...] = random_state.uniform(-bound, bound, shape)

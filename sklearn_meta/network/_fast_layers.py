@@ -45,7 +45,7 @@ class SharedLayer:
     def move(self, step, A, N):
         """Take a step: add its rate times ``A' N``."""
 
-    def direct(self, P, Q, grams, rows, tangent=False):
+    def direct(self, step, P, Q, grams, rows, tangent=False):
         """Add ``P' Q`` to the direction; `grams` are those of P forward and Q backward."""
         self.blocks.append((P, Q, not tangent))
 
@@ -59,12 +59,7 @@ class SharedLayer:
     def total(self):
         """The direction at the start: summed over tasks, if they share it."""
         (P, Q, _), *others = self.blocks  # the query's
-        weights, bias = outer(P, Q), row_sum(Q)
-        for P, Q, biased in others:
-            weights += outer(P, Q)
-            if biased:
-                bias += row_sum(Q)
-        return weights, bias
+        return _add_blocks(outer(P, Q), row_sum(Q), others)
 
     def movement(self):
         """What the steps have added, summed over tasks, (d, h) and (h,)."""
@@ -78,24 +73,30 @@ class SharedLayer:
 class FirstLayer(SharedLayer):
     """The layer that sees the same rows at every step, factored.
 
-    Its products with the shared weights and the Gram matrix of its rows are found once, for
-    support and query together; all steps add up to one factor.
+    Its products with the shared weights and the Gram matrices of its rows are found once; all
+    steps add up to one factor.
+
+    Parameters
+    ----------
+    X : list of ndarray of shape (tasks, rows, d)
+        The support, and the query if there is one; `rows` is which.
     """
 
-    def __init__(self, start, rates, X, n_support):
+    def __init__(self, start, rates, X):
         super().__init__(start, rates)
-        self.X, self.support = X, X[:, :n_support]  # (tasks, n + m, d)
-        self.base = super().forward(X, 0, None)[0]
+        self.X = X
+        self.base = [super(FirstLayer, self).forward(part, 0, None)[0] for part in X]
         self.moves = [None]  # the sum of the steps' rate * N, (tasks, n, h)
         self.still = not rates or rates[0] is None
         if not self.still:
-            self.gram = X @ self.support.mT  # (tasks, n + m, n)
-            self.gram += 1
-        self.Q = None  # (tasks, n + m, h)
+            self.grams = [part @ X[0].mT for part in X]  # (tasks, rows, n)
+            for gram in self.grams:
+                gram += 1
+        self.Q = [None] * len(X)  # (tasks, rows, h)
 
     def forward(self, A, step, rows, tangent=False):
-        z, moved = self.base[:, rows], self.moves[step]
-        return z if moved is None else self.gram[:, rows] @ moved + z, None
+        z, moved = self.base[rows], self.moves[step]
+        return z if moved is None else self.grams[rows] @ moved + z, None
 
     def move(self, step, A, N):
         moved = self.moves[-1]
@@ -104,12 +105,9 @@ class FirstLayer(SharedLayer):
             moved = M if moved is None else moved + M
         self.moves.append(moved)
 
-    def direct(self, P, Q, grams, rows, tangent=False):
-        if self.Q is None:
-            self.Q = np.zeros_like(self.base)
-            self.Q[:, rows] = Q
-        else:
-            self.Q[:, rows] += Q
+    def direct(self, step, P, Q, grams, rows, tangent=False):
+        before = self.Q[rows]
+        self.Q[rows] = Q if before is None else before + Q
 
     def pull(self, step, A, N):
         return (None if self.still else self.rates[step] * self._along()), None
@@ -118,23 +116,31 @@ class FirstLayer(SharedLayer):
         return None if self.still else np.vdot(self._along(), N)
 
     def _along(self):
-        return self.gram.mT @ self.Q  # (tasks, n, h)
+        first, *others = (
+            G.mT @ Q for G, Q in zip(self.grams, self.Q, strict=True) if Q is not None
+        )
+        for other in others:
+            first += other
+        return first  # (tasks, n, h)
 
     def total(self):
-        own = self.b.ndim == 2
-        return outer(self.X, self.Q), self.Q.sum(axis=1) if own else row_sum(self.Q)
+        self.blocks = [(X, Q, True) for X, Q in zip(self.X, self.Q, strict=True) if Q is not None]
+        weights, bias = super().total()
+        if self.b.ndim == 2:
+            bias = sum(Q.sum(axis=1) for _, Q, _ in self.blocks)
+        return weights, bias
 
     def movement(self):
         moved = self.moves[-1]
         if moved is None:
             return super().movement()
-        return outer(self.support, moved), row_sum(moved)
+        return outer(self.X[0], moved), row_sum(moved)
 
     def weights(self):
         moved = self.moves[-1]
         if moved is None:
             return self.W, self.b
-        return self.W + self.support.mT @ moved, self.b + moved.sum(axis=1)
+        return self.W + self.X[0].mT @ moved, self.b + moved.sum(axis=1)
 
 
 class FactoredLayer(SharedLayer):
@@ -170,9 +176,9 @@ class FactoredLayer(SharedLayer):
         self.A.push(A)
         self.M.push(self.rates[step] * N)
 
-    def direct(self, P, Q, grams, rows, tangent=False):
-        super().direct(P, Q, grams, rows, tangent)
-        if grams[0] is not None:  # there is a step further back, which will pull
+    def direct(self, step, P, Q, grams, rows, tangent=False):
+        super().direct(step, P, Q, grams, rows, tangent)
+        if step > 0:  # there is a step further back, which will pull
             stacks = self.P, self.Q, self.PA, self.QM
             for stack, block in zip(stacks, (P, Q, *grams), strict=True):
                 stack.push(block)
@@ -223,31 +229,38 @@ class ExplicitLayer(SharedLayer):
 
     def move(self, step, A, N):
         W, b = self.versions[step]
-        dW, db = self._scale(step, *factors(A, N))
+        rate = self.rates[step]
+        if isinstance(rate, tuple):
+            dW, db = (r * moved for r, moved in zip(rate, factors(A, N), strict=True))
+        else:
+            dW, db = factors(A, (rate or 0.0) * N)  # fewer numbers to scale
         dW += W
         db += b
         self.versions.append((dW, db))
 
-    def _scale(self, step, W, b):
-        rate = self.rates[step] or 0.0
-        weight_rate, bias_rate = rate if isinstance(rate, tuple) else (rate, rate)
-        return weight_rate * W, bias_rate * b
-
-    def direct(self, P, Q, grams, rows, tangent=False):
-        if self.V is None:
+    def direct(self, step, P, Q, grams, rows, tangent=False):
+        if step == 0 and self.W.ndim == 2:  # no task needs its own any more
+            super().direct(step, P, Q, grams, rows, tangent)
+        elif self.V is None:
             self.V, self.v = factors(P, Q)  # (tasks, d, h), (tasks, h)
-            return
-        self.V += P.mT @ Q
-        if not tangent:
-            self.v += _task_sum(Q)
+        else:
+            self.V += P.mT @ Q
+            if not tangent:
+                self.v += _task_sum(Q)
 
     def pull(self, step, A, N):
-        V, v = self._scale(step, self.V, self.v)
-        along = A @ V
+        V, v, rate = self.V, self.v, self.rates[step]
+        if isinstance(rate, tuple):
+            V, v, rate = rate[0] * V, rate[1] * v, 1.0
+        along, against = product(A, V), product(N, V.mT)
         along += v[:, None]
-        return along, product(N, V.mT)
+        along *= rate or 0.0
+        against *= rate or 0.0
+        return along, against
 
     def rate_gradient(self, step, A, N):
+        if self.rates[step] is None:
+            return None
         weights, bias = factors(A, N)
         weights *= self.V
         bias *= self.v
@@ -258,7 +271,9 @@ class ExplicitLayer(SharedLayer):
     def total(self):
         if self.W.ndim == 3:
             return self.V, self.v
-        return self.V.sum(axis=0), self.v.sum(axis=0)
+        if self.V is None:
+            return super().total()
+        return _add_blocks(self.V.sum(axis=0), self.v.sum(axis=0), self.blocks)
 
     def movement(self):
         steps = zip(self.versions[-1], self.versions[0], strict=True)
@@ -298,6 +313,14 @@ class Stack:
     @property
     def all(self):
         return self.array[:, : self.size]
+
+
+def _add_blocks(weights, bias, blocks):
+    for P, Q, biased in blocks:
+        weights += outer(P, Q)
+        if biased:
+            bias += row_sum(Q)
+    return weights, bias
 
 
 def factors(P, Q):

@@ -23,6 +23,9 @@ from ._fast_layers import (
 from ._mlp import product
 from ._weights import TaskWeights
 
+SUPPORT, QUERY = 0, 1
+FEW_ROWS = 24  # of a task, whose Gram matrix costs less than further calls of NumPy
+
 
 class FastPass:
     """What a forward and backward pass leaves behind, of each layer.
@@ -30,12 +33,14 @@ class FastPass:
     Parameters
     ----------
     n_layers : int
-    rows : slice
+    rows : {SUPPORT, QUERY}
         Which of the episode's they are.
+    n_still : int
+        First layers that were not run backward.
     """
 
-    def __init__(self, n_layers, rows):
-        self.rows = rows
+    def __init__(self, n_layers, rows, n_still):
+        self.rows, self.n_still = rows, n_still
         self.z = self.mean = None  # (tasks, rows, outputs)
         self.inputs = [None] * n_layers  # (tasks, rows, d)
         self.slopes = [None] * n_layers  # of the activations that made the inputs
@@ -65,7 +70,8 @@ class InnerLoop:
     form : {"auto", "dual", "primal"}
         Whether layers are factored, or formed for each task. "auto" takes what is less
         arithmetic: with n support rows, k steps and a d x h layer, the dual form where
-        ``k n < d h / (d + h)``.
+        ``k n < d h / (d + h)``, and in the first layer, whose factors do not grow with the
+        steps, where ``n <= d`` or n is small.
     """
 
     def __init__(
@@ -82,32 +88,33 @@ class InnerLoop:
     ):
         self.network, self.activation = network, ACTIVATIONS[network.activation]
         self.support, self.query = support, query
-        n, n_steps = support.X.shape[1], len(rates)
-        batches = [support] if query is None else [support, query]
-        self.X = np.concatenate([batch.X for batch in batches], axis=1)  # (tasks, n + m, d)
-        self.rows = slice(n), slice(n, None)
+        n_steps = len(rates)
+        self.X = [support.X] if query is None else [support.X, query.X]
         self.query_weights = query_weights or [0.0] * (n_steps - 1) + [1.0]
         self.scales = scales or [network.loss.scale(support, -1.0)] * n_steps
         self.layers = [
             self._layer(i, layer, [of_step[i] for of_step in rates], form)
             for i, layer in enumerate(start)
         ]
+        moving = [rate is not None for rate in rates[0]] if rates else []
+        self.n_still = moving.index(True) if True in moving else 0  # layers before any that moves
+        self.still_gradient = None  # at the inputs of the first that moves, over all steps
         self.passes, self.rate_gradients = [], []
         for step in range(n_steps):
-            at = self._run(support, self.rows[0], step, self.scales[step])
+            at = self._run(support, SUPPORT, step, self.scales[step], self.n_still)
             for i, layer in enumerate(self.layers):
                 layer.move(step, at.inputs[i], at.deltas[i])
             self.passes.append(at)
 
     def _layer(self, i, start, rates, form):
         """The kind of layer that suits the shapes."""
-        n, m = self.rows[0].stop, self.X.shape[1] - self.rows[0].stop
+        n, m = self.X[0].shape[1], self.X[-1].shape[1]
         d, h = start[0].shape[-2:]
         still = not rates or rates[0] is None
         if start[0].ndim == 3 or any(isinstance(rate, tuple) for rate in rates):
             return ExplicitLayer(start, rates)
-        if i == 0 and (still or form == "dual" or (form == "auto" and n * (d + h) < d * h)):
-            return FirstLayer(start, rates, self.X, n)
+        if i == 0 and (still or form == "dual" or (form == "auto" and n <= max(d, FEW_ROWS))):
+            return FirstLayer(start, rates, self.X)
         if still:
             return SharedLayer(start, rates)
         if form == "dual" or (form == "auto" and n * len(rates) * (d + h) < d * h):
@@ -118,20 +125,26 @@ class InnerLoop:
         """The adapted networks."""
         return TaskWeights([layer.weights() for layer in self.layers])
 
-    def _run(self, batch, rows, step, scale):
-        """Forward and backward of some rows with the layers as they are before a step."""
+    def _run(self, batch, rows, step, scale, n_still=0):
+        """Forward and backward of some rows with the layers as they are before a step.
+
+        The first `n_still` layers are run once for all steps, and not backward.
+        """
         last = len(self.layers) - 1
-        at = FastPass(last + 1, rows)
-        at.inputs[0] = self.X[:, rows]
-        for i, layer in enumerate(self.layers):
-            z, at.grams_in[i] = layer.forward(at.inputs[i], step, rows)
+        at = FastPass(last + 1, rows, n_still)
+        at.inputs[0], done = self.X[rows], 0
+        if n_still and self.passes:
+            at.inputs, at.slopes = self.passes[0].inputs[:], self.passes[0].slopes[:]
+            done = n_still
+        for i in range(done, last + 1):
+            z, at.grams_in[i] = self.layers[i].forward(at.inputs[i], step, rows)
             if i < last:
                 at.inputs[i + 1], at.slopes[i + 1] = self.activation.with_slope(z)
         at.z = z if batch.logit_mask is None else z + batch.logit_mask
         at.mean = self.network.loss.mean(at.z)
         at.deltas[last] = at.mean - batch.y
         at.deltas[last] *= scale
-        for i in range(last, 0, -1):
+        for i in range(last, n_still, -1):
             at.gradients[i], at.grams_out[i] = self.layers[i].backward(at.deltas[i], step)
             at.deltas[i - 1] = at.gradients[i] * at.slopes[i]
         return at
@@ -143,7 +156,7 @@ class InnerLoop:
     def loss(self):
         """Mean query loss over tasks with the adapted networks."""
         scale = self.network.loss.scale(self.query)
-        at = self._run(self.query, self.rows[1], len(self.passes), scale)
+        at = self._run(self.query, QUERY, len(self.passes), scale)
         return self.network.loss.mean_loss(at.z, self.query)
 
     def meta_gradient(self, first_order=False, learn_rates=False):
@@ -171,15 +184,17 @@ class InnerLoop:
                 self._pull_back(step)
             if step > 0 and self.query_weights[step - 1]:
                 loss += self._judge(step, self.query_weights[step - 1])
+        if self.still_gradient is not None:
+            self._direct_still()
         return loss, [layer.total() for layer in self.layers]
 
     def _judge(self, step, weight):
         """The query loss after some steps; its gradient joins the direction."""
-        scale = self.network.loss.scale(self.query, weight / len(self.X))
-        at = self._run(self.query, self.rows[1], step, scale)
+        scale = self.network.loss.scale(self.query, weight / len(self.query.X))
+        at = self._run(self.query, QUERY, step, scale)
         for i, layer in enumerate(self.layers):
             grams = at.grams_in[i], at.grams_out[i]
-            layer.direct(at.inputs[i], at.deltas[i], grams, at.rows)
+            layer.direct(step, at.inputs[i], at.deltas[i], grams, at.rows)
         return weight * self.network.loss.mean_loss(at.z, self.query)
 
     def _rate_gradient(self, step):
@@ -195,13 +210,30 @@ class InnerLoop:
         moves = [
             layer.pull(step, at.inputs[i], at.deltas[i]) for i, layer in enumerate(self.layers)
         ]
+        if all(along is None for along, _ in moves):
+            return
         tangents, grams_in, deltas, grams_out = self._tangents(at, step, moves, self.scales[step])
-        for i, layer in enumerate(self.layers):
+        first = self.n_still
+        if first:
+            gradient, grams_out[first] = self.layers[first].backward(deltas[first], step)
+            gradient += moves[first][1]
+            before = self.still_gradient
+            self.still_gradient = gradient if before is None else before + gradient
+        for i, layer in enumerate(self.layers[first:], start=first):
             grams = at.grams_in[i], grams_out[i]
-            layer.direct(at.inputs[i], deltas[i], grams, at.rows)
+            layer.direct(step, at.inputs[i], deltas[i], grams, at.rows)
             if tangents[i] is not None:
                 grams = grams_in[i], at.grams_out[i]
-                layer.direct(tangents[i], at.deltas[i], grams, at.rows, tangent=True)
+                layer.direct(step, tangents[i], at.deltas[i], grams, at.rows, tangent=True)
+
+    def _direct_still(self):
+        """Backwards through the layers before any that moves, for all steps together."""
+        at, gradient = self.passes[0], self.still_gradient
+        for i in reversed(range(self.n_still)):
+            delta = gradient * at.slopes[i + 1]
+            self.layers[i].direct(0, at.inputs[i], delta, (None, None), SUPPORT)
+            if i > 0:
+                gradient, _ = self.layers[i].backward(delta, 0)
 
     def _tangents(self, at, step, moves, scale):
         """The R-operator: tangents of a pass where the layers move by `moves`.
@@ -270,7 +302,7 @@ class InnerLoop:
     def end(self):
         """The support's pass with the adapted weights, its deltas those of descent."""
         scale = self.network.loss.scale(self.support, -1.0)
-        return self._run(self.support, self.rows[0], len(self.passes), scale)
+        return self._run(self.support, SUPPORT, len(self.passes), scale)
 
     def _end_tangents(self, moves):
         scale = self.network.loss.scale(self.support, -1.0)
@@ -295,7 +327,7 @@ class InnerLoop:
     def _backward_tangents(self, at, step, delta, tangents, moves):
         n_layers = len(self.layers)
         deltas, grams = [None] * (n_layers - 1) + [delta], [None] * n_layers
-        for i in range(n_layers - 1, 0, -1):
+        for i in range(n_layers - 1, at.n_still, -1):
             gradient, grams[i] = self.layers[i].backward(deltas[i], step)
             if moves[i][1] is not None:
                 gradient += moves[i][1]

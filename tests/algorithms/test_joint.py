@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from helpers import CASES, assert_close, make_network, make_params, ragged_batch, sklearn_mlp
+from helpers import CASES, assert_close, cast, make_network, make_params, ragged_batch, sklearn_mlp
 
 from sklearn_meta.algorithms import MAML, Joint
 from sklearn_meta.tasks import TaskBatch
@@ -52,7 +52,7 @@ def test_all_tasks_count_alike(case):
         ]
         at = network.run(network.layers(params.vector), TaskBatch(*parts))
         losses.append(at.losses[0])
-        gradients.append(network.gradient(at.inputs, at.deltas, per_task=False))
+        gradients.append(network.gradient(at.inputs, at.deltas))
     np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-12)
     assert_close(gradient, np.mean(gradients, axis=0), 1e-12)
 
@@ -73,3 +73,26 @@ def test_fine_tuning_is_mamls_adaptation(case):
     for layer, plain in zip(tuned.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(layer[0], plain[0])
         np.testing.assert_array_equal(layer[1], plain[1])
+
+
+@every_case
+def test_numbers_of_numpys_leave_single_precision_single(case):
+    """A grid of np.arange or np.linspace holds such: float64, which NumPy would go on with."""
+    network, _, support, query = draw(case)
+    algorithm = Joint(inner_steps=np.int64(3), inner_lr=np.float64(0.1))
+    params = make_params(algorithm, network, dtype=np.float32)
+    support, query = cast(support, np.float32), cast(query, np.float32)
+    loss, gradient = algorithm.meta_gradient(network, params, support, query)
+    layers = algorithm.adapt(network, params, support).layers
+    parts = [loss, gradient, *(part for layer in layers for part in layer)]
+    assert {part.dtype for part in parts} == {np.dtype(np.float32)}
+
+
+@every_case
+@pytest.mark.parametrize("inner_steps", [0, 3])
+def test_fine_tuning_has_no_part_in_the_meta_gradient(case, inner_steps):
+    network, params, support, query = draw(case)
+    loss, gradient = Joint(inner_steps=inner_steps).meta_gradient(network, params, support, query)
+    expected_loss, expected = Joint().meta_gradient(network, params, query, support)
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-13)
+    assert_close(gradient, expected, 1e-13)

@@ -25,6 +25,31 @@ def test_values_are_scikit_learns(name):
 
 
 @every_activation
+def test_values_with_slopes_are_the_two_together(name):
+    activation, z = ACTIVATIONS[name], draw_z()
+    expected = activation.apply(draw_z())
+    a, slope = activation.with_slope(z)
+    np.testing.assert_allclose(a, expected, rtol=1e-15)
+    shape = np.broadcast_shapes(slope.shape, z.shape)
+    assert shape == z.shape
+    np.testing.assert_allclose(slope, np.broadcast_to(activation.slope(a), slope.shape), rtol=1e-15)
+    np.testing.assert_array_equal(z, draw_z())  # left as it was
+
+
+def test_with_slope_far_from_0():
+    """What rounds to the limits has no slope, and nothing overflows."""
+    z = np.array([-1e30, 0.0, 1e30])
+    for name, values, slopes in [
+        ("relu", [0, 0, 1e30], [0, 0, 1]),
+        ("tanh", [-1, 0, 1], [0, 1, 0]),
+        ("logistic", [0, 0.5, 1], [0, 0.25, 0]),
+    ]:
+        a, slope = ACTIVATIONS[name].with_slope(z)
+        np.testing.assert_array_equal(a, values)
+        np.testing.assert_array_equal(slope, slopes)
+
+
+@every_activation
 def test_slope(name):
     apply, slope = ACTIVATIONS[name].apply, ACTIVATIONS[name].slope
     z, eps = draw_z(), 1e-6
@@ -50,5 +75,6 @@ def test_dtype_is_kept(name, dtype):
     a = activation.apply(draw_z(dtype))
     assert a.dtype == dtype
     assert activation.slope(a).dtype == dtype
+    assert [part.dtype for part in activation.with_slope(draw_z(dtype))] == [dtype] * 2
     tangent = activation.slope_tangent(a, a)
     assert tangent is None or tangent.dtype == dtype

@@ -53,17 +53,33 @@ def test_delta_is_the_gradient_at_the_outputs(name, n_outputs):
 
 
 @every_case
-def test_delta_tangent_and_curvature_are_derivatives_of_delta_and_mean(name, n_outputs):
-    z, batch = draw(name, n_outputs)
+def test_curvature_is_the_derivative_of_the_mean(name, n_outputs):
+    z, _ = draw(name, n_outputs)
     loss, eps = LOSSES[name], 1e-6
     direction = np.random.RandomState(1).standard_normal(z.shape)
+    numeric = (loss.mean(z + eps * direction) - loss.mean(z - eps * direction)) / (2 * eps)
+    np.testing.assert_allclose(loss.curvature(loss.mean(z), direction), numeric, atol=1e-8)
 
-    def slope(function):
-        return (function(z + eps * direction) - function(z - eps * direction)) / (2 * eps)
 
-    tangent = loss.delta_tangent(loss.mean(z), direction, batch)
-    np.testing.assert_allclose(tangent, slope(lambda z: loss.delta(loss.mean(z), batch)), atol=1e-8)
-    np.testing.assert_allclose(loss.curvature(loss.mean(z), direction), slope(loss.mean), atol=1e-8)
+@every_case
+def test_mean_loss_is_the_mean_over_tasks(name, n_outputs):
+    z, batch = draw(name, n_outputs)
+    loss = LOSSES[name]
+    expected = loss.task_losses(z, batch).mean()
+    np.testing.assert_allclose(loss.mean_loss(z, batch), expected, rtol=1e-13)
+
+
+@every_case
+@pytest.mark.parametrize("sign", [1.0, -1.0, 0.25])
+def test_scale_is_what_the_error_counts_in_delta(name, n_outputs, sign):
+    z, batch = draw(name, n_outputs)
+    loss = LOSSES[name]
+    error = loss.mean(z) - batch.y
+    scale = loss.scale(batch, sign)
+    assert scale.shape == (3, 4, 1)
+    np.testing.assert_allclose(scale * error, sign * loss.delta(loss.mean(z), batch), rtol=1e-13)
+    factor = 2 / n_outputs if name in ("squared_error", "poisson") else 1
+    np.testing.assert_allclose(scale.sum(axis=1), sign * factor, rtol=1e-13)
 
 
 @every_case
@@ -99,6 +115,7 @@ def test_a_task_without_rows_has_no_loss(name, n_outputs):
     batch = batch._replace(weight=0 * batch.weight)
     loss = LOSSES[name]
     np.testing.assert_array_equal(loss.task_losses(z, batch), np.zeros(3))
+    assert loss.mean_loss(z, batch) == 0
     np.testing.assert_array_equal(loss.delta(loss.mean(z), batch), np.zeros(z.shape))
 
 
@@ -113,7 +130,9 @@ def test_dtype_is_kept(name, n_outputs, dtype):
         loss.row_losses(z, batch.y),
         loss.task_losses(z, batch),
         loss.delta(mean, batch),
-        loss.delta_tangent(mean, z, batch),
+        loss.mean_loss(z, batch),
+        loss.scale(batch, -1.0),
+        loss.curvature(mean, z),
         loss.diagonal(mean),
     ]
-    assert [result.dtype for result in results] == [dtype] * 6
+    assert {result.dtype for result in results} == {np.dtype(dtype)}

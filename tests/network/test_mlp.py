@@ -41,12 +41,14 @@ def run(network, vector, batch):
 
 
 def task_gradients(network, vector, batch):
+    """(tasks, size)"""
     at = run(network, vector, batch)
-    return network.gradient(at.inputs, at.deltas, per_task=True)
-
-
-def hessian_vector_product(network, vector, batch, direction):
-    return network.hessian_vector_product(run(network, vector, batch), batch, direction)
+    return np.stack(
+        [
+            network.gradient([A[[i]] for A in at.inputs], [D[[i]] for D in at.deltas])
+            for i in range(len(batch.X))
+        ]
+    )
 
 
 def sklearn_loss_and_gradient(network, layers, task):
@@ -92,44 +94,15 @@ def test_gradient_against_central_differences(problem):
 
 
 @few_examples
-@given(problems(), st.integers(0, 1000))
-def test_hessian_vector_product_against_central_differences(problem, seed):
-    network, vector, batch = problem
-    rng, eps = np.random.RandomState(seed), 1e-6
-    direction = rng.standard_normal((len(batch.X), network.layout.size))
-    ahead = task_gradients(network, vector + eps * direction, batch)
-    behind = task_gradients(network, vector - eps * direction, batch)
-    exact = hessian_vector_product(network, vector, batch, direction)
-    assert_close(exact, (ahead - behind) / (2 * eps), 1e-6)
-
-
-@few_examples
-@given(problems())
-def test_hessian_is_symmetric_and_linear(problem):
-    network, vector, batch = problem
-    rng = np.random.RandomState(0)
-    U, V = rng.standard_normal((2, len(batch.X), network.layout.size))
-    HU = hessian_vector_product(network, vector, batch, U)
-    HV = hessian_vector_product(network, vector, batch, V)
-    np.testing.assert_allclose((U * HV).sum(axis=1), (V * HU).sum(axis=1), atol=1e-9)
-    both = hessian_vector_product(network, vector, batch, U - 3 * V)
-    np.testing.assert_allclose(both, HU - 3 * HV, atol=1e-9)
-
-
-@few_examples
 @given(problems())
 def test_a_padded_batch_is_a_loop_over_its_tasks(problem):
     network, vector, batch = problem
-    direction = np.random.RandomState(0).standard_normal((len(batch.X), network.layout.size))
-    vectors = np.broadcast_to(vector, direction.shape)
+    vectors = np.broadcast_to(vector, (len(batch.X), network.layout.size))
     losses = run(network, vector, batch).losses
     gradients = task_gradients(network, vector, batch)
-    products = hessian_vector_product(network, vector, batch, direction)
     for i, task in enumerate(tasks_of(batch)):
         np.testing.assert_allclose(run(network, vectors[i], task).losses, losses[[i]], rtol=1e-12)
         assert_close(gradients[[i]], task_gradients(network, vectors[i], task), 1e-12)
-        product = hessian_vector_product(network, vectors[i], task, direction[[i]])
-        assert_close(products[[i]], product, 1e-12)
 
 
 @few_examples
@@ -137,7 +110,7 @@ def test_a_padded_batch_is_a_loop_over_its_tasks(problem):
 def test_the_summed_gradient_is_the_sum_of_the_tasks(problem):
     network, vector, batch = problem
     at = run(network, vector, batch)
-    total = network.gradient(at.inputs, at.deltas, per_task=False)
+    total = network.gradient(at.inputs, at.deltas)
     assert_close(total, task_gradients(network, vector, batch).sum(axis=0), 1e-12)
 
 
@@ -162,30 +135,22 @@ def test_masked_outputs_are_as_if_they_were_not_there(hidden):
     network = MLP([2, *hidden, 4], "tanh", "log_loss")
     vector = rng.standard_normal(network.layout.size)
     batch = ragged_batch(rng, network, [5, 4, 6], n_classes=[2, 3, 4])
-    direction = rng.standard_normal((3, network.layout.size))
     at, gradients = run(network, vector, batch), task_gradients(network, vector, batch)
-    products = hessian_vector_product(network, vector, batch, direction)
     for i, task in enumerate(tasks_of(batch)):
         k = i + 2
         smaller = MLP([2, *hidden, k], "tanh", "log_loss")
         part = TaskBatch(task.X, task.y[..., :k], task.weight)
-        small_vector, small_direction = (
-            keep_outputs(network, flat, k) for flat in (vector, direction[i])
-        )
+        small_vector = keep_outputs(network, vector, k)
         expected = task_gradients(smaller, small_vector, part)[0]
-        product = hessian_vector_product(smaller, small_vector, part, small_direction[None])[0]
         np.testing.assert_allclose(at.losses[i], run(smaller, small_vector, part).losses[0])
         assert_close(keep_outputs(network, gradients[i], k), expected, 1e-12)
-        assert_close(keep_outputs(network, products[i], k), product, 1e-12)
         for name in network.names[-1]:
-            for flat in (gradients[i], products[i]):
-                assert not network.layout.view(flat, name)[..., k:].any()
+            assert not network.layout.view(gradients[i], name)[..., k:].any()
 
 
 def keep_outputs(network, flat, k):
     *layers, (weights, bias) = network.layers(flat)
-    kept = [*layers, (weights[:, :k], bias[:k])]
-    return np.concatenate([part.ravel() for layer in kept for part in layer])
+    return network.flat([*layers, (weights[:, :k], bias[:k])])
 
 
 def test_outputs_add_the_mask_to_the_logits():
@@ -206,12 +171,10 @@ def test_a_task_without_rows_has_no_gradient(case):
     network = make_network(case)
     rng = np.random.RandomState(0)
     vector, batch = rng.standard_normal(network.layout.size), ragged_batch(rng, network, SIZES)
-    direction = rng.standard_normal((3, network.layout.size))
     nothing = TaskBatch(batch.X[:, :0], batch.y[:, :0], batch.weight[:, :0])
     for empty in (nothing, batch._replace(weight=0 * batch.weight)):
         assert not run(network, vector, empty).losses.any()
         assert not task_gradients(network, vector, empty).any()
-        assert not hessian_vector_product(network, vector, empty, direction).any()
 
 
 @pytest.mark.parametrize("activation", ["identity", "relu", "tanh", "logistic"])
@@ -224,15 +187,12 @@ def test_dtype_is_kept(case, activation, dtype, lead):
     vector = rng.standard_normal((*lead, network.layout.size)).astype(dtype)
     batch = cast(ragged_batch(rng, network, SIZES), dtype)
     at = run(network, vector, batch)
-    gradient = network.gradient(at.inputs, at.deltas, per_task=True)
     results = [
         *at.inputs,
         at.mean,
         *at.deltas,
         at.losses,
-        gradient,
-        network.gradient(at.inputs, at.deltas, per_task=False),
-        network.hessian_vector_product(at, batch, gradient),
+        network.gradient(at.inputs, at.deltas),
         network.outputs(at.layers, batch.X),
     ]
     assert {result.dtype for result in results} == {np.dtype(dtype)}
@@ -243,11 +203,32 @@ def test_single_precision_is_near_double_precision(case):
     network = make_network(case)
     rng = np.random.RandomState(0)
     vector, batch = rng.standard_normal(network.layout.size), ragged_batch(rng, network, SIZES)
-    direction = rng.standard_normal((3, network.layout.size))
-    exact = hessian_vector_product(network, vector, batch, direction)
-    single = [part.astype(np.float32) for part in (vector, direction)]
-    rough = hessian_vector_product(network, single[0], cast(batch, np.float32), single[1])
+    exact = task_gradients(network, vector, batch)
+    rough = task_gradients(network, vector.astype(np.float32), cast(batch, np.float32))
     assert_close(rough, exact, 1e-5)
+
+
+@few_examples
+@given(problems())
+def test_layers_and_flat_are_inverse(problem):
+    network, vector, _ = problem
+    for one in np.atleast_2d(vector):
+        np.testing.assert_array_equal(network.flat(network.layers(one)), one)
+
+
+def test_a_gradient_without_deltas_is_0():
+    """Of the layers behind those that have some, where a head is learned otherwise."""
+    network = make_network("squared_error")
+    rng = np.random.RandomState(0)
+    vector, batch = rng.standard_normal(network.layout.size), ragged_batch(rng, network, SIZES)
+    at = run(network, vector, batch)
+    whole = network.layers(network.gradient(at.inputs, at.deltas))
+    body = network.layers(network.gradient(at.inputs, at.deltas[:-1]))
+    for layer, expected in zip(body[:-1], whole[:-1], strict=True):
+        np.testing.assert_array_equal(layer[0], expected[0])
+        np.testing.assert_array_equal(layer[1], expected[1])
+    assert not body[-1][0].any()
+    assert not body[-1][1].any()
 
 
 @pytest.mark.parametrize("activation", ["identity", "relu", "tanh", "logistic"])
