@@ -13,6 +13,8 @@ from .network import Params
 
 EVALUATE_EVERY = 50  # meta-steps
 AVERAGING = 0.99  # how much the running average of the parameters keeps at each meta-step
+# what overflows is an error of check_finite's, which says more than NumPy's warning
+quiet = np.errstate(over="ignore", invalid="ignore")
 
 
 @dataclass
@@ -43,6 +45,7 @@ class TrainingState:
         params = Params(params.vector.copy(), params.layout)
         return cls(params, params.vector.copy(), optimizer, decay, random_state)
 
+    @quiet
     def step(self, algorithm, network, support, query):
         """One meta-step on an episode."""
         vector, scratch = self.params.vector, self.scratch
@@ -102,6 +105,7 @@ class Gate:
         self.scores, self.best_score, self.best_iter, self.best = [], -np.inf, 0, None
         self._reference, self._since = -np.inf, 0
 
+    @quiet
     def judge(self, algorithm, network, state):
         """Evaluate the parameters; whether it is time to stop."""
         params = state.averaged
@@ -127,10 +131,8 @@ def train(algorithm, network, state, stream, *, max_iter, gate=None, verbose=Fal
     """Take up to `max_iter` meta-steps; the parameters that are kept."""
     episodes = (stream.draw(state.random_state) for _ in range(max_iter))
     first = next(episodes)
-    threads = blas_threads(multiplications(network, *first))
     keep_freed_memory()
-    # what overflows is an error of check_finite's, which says more than NumPy's warning
-    with threads, np.errstate(over="ignore", invalid="ignore"):
+    with blas_threads(multiplications(network, *first)):
         for n, episode in enumerate(chain([first], episodes), start=1):
             state.step(algorithm, network, *episode)
             if n % EVALUATE_EVERY and n < max_iter:

@@ -111,6 +111,29 @@ def network_algorithm(request):
     return request.param
 
 
+FEW_KINDS = {  # of the problems, for algorithms that go no way through the package of their own
+    "problem": ("multi-output", "own labels"),
+    "shared_problem": ("multi-output", "multiclass"),
+}
+EVERY_KIND = ("bayesian_head", "deep_kernel_gp", "joint", "maml")
+PRESETS = ("anil", "boil", "fomaml", "meta_sgd")  # of MAML: one kind will do
+
+
+def pytest_collection_modifyitems(items):
+    """Problems of every kind with a few algorithms, and of a few kinds with the others."""
+    items[:] = [item for item in items if adds_something(getattr(item, "callspec", None))]
+
+
+def adds_something(callspec):
+    values = callspec.params if callspec else {}
+    name = values.get("algorithm", values.get("network_algorithm"))
+    of = "problem" if "problem" in values else "shared_problem"
+    if not isinstance(name, str) or of not in values or name in EVERY_KIND:
+        return True
+    kinds = FEW_KINDS[of]
+    return values[of] in (kinds[:1] if name in PRESETS else kinds)
+
+
 @pytest.fixture
 def regression():
     return make_problem("regression")

@@ -6,6 +6,7 @@ from scipy.special import expit, xlogy
 from scipy.special import softmax as scipy_softmax
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from sklearn_meta.algorithms import ImplicitMAML, Reptile
 from sklearn_meta.network import MLP, Params
 from sklearn_meta.tasks import TaskBatch
 
@@ -30,9 +31,22 @@ def needs_loss(algorithm, loss):
         pytest.skip(f"{name} does not learn with {loss}")
 
 
+def needs_hidden(algorithm, hidden):
+    """Skip the test where the algorithm moves hidden layers only, and there are none."""
+    if getattr(algorithm, "adapt_layers", "all") == "body" and not np.size(hidden):
+        pytest.skip(f"{type(algorithm).__name__} needs a hidden layer")
+
+
+def needs_exact_gradient(algorithm):
+    """Skip the test where the meta-gradient is an approximation by its nature."""
+    if getattr(algorithm, "first_order", False) or isinstance(algorithm, (Reptile, ImplicitMAML)):
+        pytest.skip(f"{type(algorithm).__name__} has an approximate meta-gradient")
+
+
 def make_params(algorithm, network, seed=0, dtype=np.float64):
     """Parameters off their starting values; what is held at 0 stays there."""
     needs_loss(algorithm, network.loss_name)
+    needs_hidden(algorithm, network.layer_units[1:-1])
     rng = np.random.RandomState(seed)
     params = algorithm.init_params(network, rng, dtype)
     moved = 0.1 * rng.standard_normal(params.layout.size) * (params.vector != 0)

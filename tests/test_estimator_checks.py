@@ -19,7 +19,7 @@ def test_every_check_passes(estimator, algorithm):
     needs_loss(ALGORITHMS[algorithm], estimator.loss)
     meta = MetaLearner(estimator, algorithm)
     if meta.algorithm != MetaLearner(estimator).algorithm:
-        meta.set_params(max_iter=500)  # the default, too, will do, but takes minutes
+        meta.set_params(max_iter=100)  # the default, too, will do, but takes minutes
     results = check_estimator(meta, on_fail=None, on_skip=None)
     others = {r["check_name"]: r["exception"] for r in results if r["status"] != "passed"}
     assert others == {}

@@ -7,18 +7,19 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import needs_hidden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import is_classifier
 from sklearn.linear_model import LinearRegression
-from sklearn.neural_network import MLPRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sklearn_meta
 from sklearn_meta import MetaLearner, TaskCollection
-from sklearn_meta.algorithms import MAML, BayesianHead, Joint
+from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint
 from sklearn_meta.datasets import Sinusoids
 
 
@@ -413,6 +414,7 @@ def test_changed_parameters_wait_for_the_next_fit(regression, params):
 @pytest.mark.parametrize("hidden", [(), 5, np.int64(5), [5, 4], np.array([5, 4])])
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 def test_every_network_that_scikit_learn_takes(regression, algorithm, hidden, activation):
+    needs_hidden(ALGORITHMS[algorithm](), hidden)
     meta = regression.meta(algorithm, max_iter=3)
     meta.set_params(estimator__hidden_layer_sizes=hidden, estimator__activation=activation).fit(
         regression.tasks
@@ -473,6 +475,48 @@ def random_slopes(n_tasks, n_rows, seed):
     offset = 3 + 0.5 * rng.normal(size=(n_tasks, 1))
     y = np.einsum("tnd,td->tn", X, slopes) + offset + 0.5 * rng.normal(size=(n_tasks, n_rows))
     return X, y
+
+
+def test_body_only_needs_a_hidden_layer(regression):
+    meta = regression.meta("boil").set_params(estimator__hidden_layer_sizes=())
+    with pytest.raises(ValueError, match=r"adapt_layers='body' needs a hidden layer.*found none"):
+        meta.fit(regression.tasks)
+
+
+# what adapts at all, with steps large enough to tell after a short training
+LEARNERS = {name: cls() for name, cls in ALGORITHMS.items() if name != "joint"} | {
+    "fine-tuning": Joint(inner_steps=20, inner_lr=0.05),
+    **{name: ALGORITHMS[name](inner_lr=0.05) for name in ("maml", "fomaml", "anil", "boil")},
+    "meta_sgd": ALGORITHMS["meta_sgd"](inner_lr=0.1),
+    "proto_maml": ALGORITHMS["proto_maml"](inner_lr=0.05),
+}
+
+
+@pytest.fixture(scope="module")
+def sinusoids():
+    """Tasks of 20 rows to train on, and new ones."""
+    return [Sinusoids(n_rows=n).sample(m, seed) for n, m, seed in ((20, 200, 0), (50, 60, 1))]
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_task_learned_from_ten_rows_beats_the_prior(sinusoids, name):
+    """Regression, or for what classifies only, whether the target is above 0."""
+    training, new = sinusoids
+    algorithm, mlp = LEARNERS[name], MLPRegressor(hidden_layer_sizes=(40, 40))
+    if "squared_error" not in algorithm.losses:
+        mlp = MLPClassifier(hidden_layer_sizes=(40, 40))
+
+    def targets(y):
+        return np.where(y > 0, 1, 0) if is_classifier(mlp) else y
+
+    meta = MetaLearner(mlp, algorithm, max_iter=200, meta_lr=3e-3, random_state=0)
+    meta.fit([(X, targets(y)) for X, y in training])
+    errors = {"learned": [], "prior": []}
+    for X, y in new:
+        adapted = meta.adapt(X[:10], targets(y[:10]))
+        for of, model in (("learned", adapted), ("prior", meta.estimator_)):
+            errors[of].append(np.mean((model.predict(X[10:]) - targets(y[10:])) ** 2))
+    assert np.mean(errors["learned"]) < 0.8 * np.mean(errors["prior"])
 
 
 @pytest.fixture(scope="module")

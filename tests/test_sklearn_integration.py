@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sklearn_meta import MetaLearner, TaskCollection
-from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint, Prototypes, RidgeHead
+from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint, RidgeHead
 
 
 def test_clone_and_parameters(algorithm):
@@ -81,31 +81,51 @@ def test_train_test_split_over_tasks(regression):
             assert_array_equal(y, y_too)
 
 
-def test_grid_search_over_algorithms_and_meta_parameters(regression):
-    grid = {"algorithm": [MAML(inner_lr=0.1), Joint(), BayesianHead()], "meta_lr": [1e-3, 1e-2]}
-    search = GridSearchCV(regression.meta(), grid, cv=3, error_score="raise")
-    search.fit(regression.tasks)
+def assert_scores_are_by_hand(search, meta, tasks):
     results = search.cv_results_
     for params, score in zip(results["params"], results["mean_test_score"], strict=True):
-        by_hand = cross_val_score(regression.meta().set_params(**params), regression.tasks, cv=3)
+        by_hand = cross_val_score(clone(meta).set_params(**params), tasks, cv=search.cv)
         assert score == pytest.approx(by_hand.mean(), rel=1e-12)
+
+
+def learn_with(loss):
+    return [cls() for cls in ALGORITHMS.values() if loss in cls.losses]
+
+
+def test_grid_search_over_algorithms_and_meta_parameters(regression):
+    some = [MAML(inner_lr=0.1), Joint(), BayesianHead()]
+    grid = [
+        {"algorithm": some, "meta_lr": [1e-3, 1e-2]},
+        {"algorithm": learn_with("squared_error"), "estimator__alpha": [0.1]},
+    ]
+    search = GridSearchCV(regression.meta(), grid, cv=2, error_score="raise")
+    search.fit(regression.tasks)
+    assert_scores_are_by_hand(search, regression.meta(), regression.tasks)
     again = regression.meta().set_params(**search.best_params_).fit(regression.tasks)
     X, _ = regression.new
     assert_array_equal(search.predict(X), again.predict(X))
 
 
-def test_grid_search_over_heads_and_where_they_start(own_labels):
+def test_grid_search_over_algorithms_that_classify(own_labels):
     grid = [
-        {"algorithm": [RidgeHead(), BayesianHead()]},
-        {"algorithm": [Prototypes()]},
+        {"algorithm": learn_with("log_loss")},
         {"algorithm": [RidgeHead()], "algorithm__init_penalty": [0.1, 10.0]},
     ]
     search = GridSearchCV(own_labels.meta(), grid, cv=2, error_score="raise")
     search.fit(own_labels.tasks)
-    results = search.cv_results_
-    for params, score in zip(results["params"], results["mean_test_score"], strict=True):
-        by_hand = cross_val_score(own_labels.meta().set_params(**params), own_labels.tasks, cv=2)
-        assert score == pytest.approx(by_hand.mean(), rel=1e-12)
+    assert_scores_are_by_hand(search, own_labels.meta(), own_labels.tasks)
+
+
+@pytest.mark.parametrize("cls", ALGORITHMS.values(), ids=list(ALGORITHMS))
+def test_grid_search_over_an_algorithms_own_parameter(multiclass, cls):
+    name, value = next((n, v) for n, v in cls().get_params().items() if type(v) in (float, int))
+    grid, tasks = {f"algorithm__{name}": [value, 2 * value + 1]}, multiclass.tasks
+    meta = multiclass.meta(cls(), max_iter=5)
+    search = GridSearchCV(meta, grid, cv=2, error_score="raise").fit(tasks)
+    chosen = search.best_estimator_.algorithm_.get_params()[name]
+    assert chosen == search.best_params_[f"algorithm__{name}"]
+    assert_scores_are_by_hand(search, meta, tasks)
+    assert getattr(meta.algorithm, name) == value
 
 
 def test_grid_search_in_processes(regression):

@@ -298,6 +298,16 @@ def test_a_diverged_loss_is_an_error_that_says_what_to_do():
         train(MAML(inner_lr=1e200), network, state, stream, max_iter=5)
 
 
+def test_a_step_alone_warns_of_nothing_before_it():
+    network = make_network("squared_error", ())
+    state, (support, query) = (
+        start(Joint(), network),
+        Episodes(network).draw(np.random.RandomState(0)),
+    )
+    with pytest.raises(ValueError, match=r"loss is (inf|nan) in meta-step 1"):
+        state.step(Joint(), network, support, query._replace(X=1e200 * query.X))
+
+
 def test_held_out_tasks_whose_loss_is_not_finite_are_an_error():
     """The training tasks' losses are finite, those of the tasks that judge are not."""
     network = make_network("squared_error", ())

@@ -20,13 +20,14 @@ class ImplicitMAML(MetaAlgorithm):
 
     Parameters
     ----------
-    penalty : float, default=2.0
+    penalty : float, default=5.0
         How strongly a task is held to the start (lambda in the paper).
-    inner_lr : float, default=0.05
-        Learning rate of the steps on a task.
+    inner_lr : float, default=0.1
+        Learning rate of the steps on a task. A step that would raise its penalised loss is not
+        taken, and the task's rate is halved.
     inner_steps : int, default=10
-        Number of steps, in meta-training and on new tasks. Few leave the minimum unreached,
-        and the meta-gradient inexact.
+        Number of steps, in meta-training and on new tasks. Few leave the minimum unreached, as
+        does ``inner_lr * penalty`` near 0, and the meta-gradient inexact.
     cg_steps : int, default=5
         Iterations of conjugate gradients at most.
 
@@ -51,17 +52,17 @@ class ImplicitMAML(MetaAlgorithm):
         "cg_steps": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(self, *, penalty=2.0, inner_lr=0.05, inner_steps=10, cg_steps=5):
+    def __init__(self, *, penalty=5.0, inner_lr=0.1, inner_steps=10, cg_steps=5):
         self.penalty = penalty
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
         self.cg_steps = cg_steps
 
     def adapt(self, network, params, support):
-        return TaskWeights(self._descend(network, params, support))
+        return TaskWeights(network.layers(self._descend(network, params, support)))
 
     def meta_gradient(self, network, params, support, query):
-        layers = self._descend(network, params, support)
+        layers = network.layers(self._descend(network, params, support))
         loop = InnerLoop(network, layers, support, [], query)
         loss, gradients = loop.meta_gradient()
         flat = network.flat(gradients)  # (tasks, size)
@@ -75,20 +76,28 @@ class ImplicitMAML(MetaAlgorithm):
         return loss, gradient
 
     def _descend(self, network, params, support):
-        """Each task's layers after gradient descent on its penalised loss."""
-        start = network.layers(params.vector)
-        layers = [tuple(np.repeat(part[None], len(support.X), 0) for part in W) for W in start]
-        rate, pull = float(self.inner_lr), float(self.inner_lr * self.penalty)
+        """Each task's weights (tasks, size) after gradient descent on its penalised loss."""
+        start = params.vector[: network.layout.size]
+        W = np.repeat(start[None], len(support.X), axis=0)
+        rate = np.full((len(W), 1), self.inner_lr, W.dtype)
+        value, gradient = self._objective(network, start, W, support)
+        rounding = 1 + 8 * np.finfo(W.dtype).eps
         for _ in range(self.inner_steps):
-            loop = InnerLoop(network, layers, support, [[rate] * len(layers)])
-            layers = [
-                tuple(
-                    to + pull * (origin - before)
-                    for to, before, origin in zip(*versions, strict=True)
-                )
-                for versions in zip(loop.weights().layers, layers, start, strict=True)
-            ]
-        return layers
+            ahead = W - rate * gradient
+            new_value, new_gradient = self._objective(network, start, ahead, support)
+            better = new_value <= value * rounding  # False for what is not a number
+            W, gradient = np.where(better, [ahead, new_gradient], [W, gradient])
+            value, rate = np.where(better, [new_value, rate], [value, rate / 2])
+        return W
+
+    def _objective(self, network, start, W, support):
+        """Each task's penalised support loss (tasks, 1) and its gradient (tasks, size)."""
+        at = network.run(network.layers(W), support)
+        pairs = zip(at.inputs, at.deltas, strict=True)
+        gradient = network.flat([(A.mT @ D, D.sum(axis=1)) for A, D in pairs])
+        moved, penalty = W - start, float(self.penalty)
+        value = at.losses + 0.5 * penalty * np.vecdot(moved, moved)
+        return value[:, None], gradient + penalty * moved
 
 
 def conjugate_gradients(system, B, n_steps):
@@ -98,12 +107,12 @@ def conjugate_gradients(system, B, n_steps):
     """
     X = B.copy()
     R = B - system(X)
-    P, rr = R.copy(), np.vecdot(R, R)
+    P, rr, going = R.copy(), np.vecdot(R, R), True
     enough = np.finfo(B.dtype).eps ** 2 * np.vecdot(B, B)
     for _ in range(n_steps):
         AP = system(P)
         curvature = np.vecdot(P, AP)
-        going = (rr > enough) & (curvature > 0)
+        going = going & (rr > enough) & (curvature > 0)
         if not going.any():
             break
         step = np.where(going, rr / np.where(going, curvature, 1), 0)[:, None]
