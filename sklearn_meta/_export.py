@@ -7,9 +7,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from ._encoding import split_estimator
-from ._gaussian_process import CentredGaussianProcess, LabelRegression, NetworkFeatures
 from .algorithms._gaussian_process import GaussianProcesses
-from .network import affine
 
 
 def export(encoder, task, classes=None):
@@ -33,7 +31,9 @@ def export(encoder, task, classes=None):
     name = encoder.estimator.steps[-1][0] if isinstance(encoder.estimator, Pipeline) else None
     before = [] if encoder.steps is None else copy.deepcopy(encoder.steps.steps)
     if isinstance(task, GaussianProcesses):
-        features, last = _fitted_process(encoder, task, classes)
+        from ._gaussian_process import fitted_process  # scikit-learn's own takes long to load
+
+        features, last = fitted_process(encoder, task, classes)
         name = name or "gaussian_process"
         return Pipeline([*before, (f"{name}_features", features), (name, last)])
     fitted = _fitted_mlp(encoder, task, classes)
@@ -53,41 +53,6 @@ def _fitted_mlp(encoder, layers, classes):
     fitted.coefs_ = [weights.copy() for weights, _ in [*hidden, head]]
     fitted.intercepts_ = [bias.copy() for _, bias in [*hidden, head]]
     return fitted
-
-
-def _fitted_process(encoder, task, classes):
-    """The transformer to features, and what was fitted to those of the support."""
-    network = encoder.network
-    *hidden, (weights, bias) = task.layers
-    layers = [(weights.copy(), bias.copy()) for weights, bias in hidden]
-    features = NetworkFeatures(layers, network.activation)
-    features.fit(np.zeros((1, network.layer_units[0]), encoder.dtype))
-    if encoder.feature_names is not None:
-        features.feature_names_in_ = np.array(encoder.feature_names, dtype=object)
-    F, kernel = task.features.astype(float), task.kernel.to_sklearn()
-    target = task.residual + affine(F, weights, bias)  # (rows, outputs)
-    if encoder.is_classifier:
-        codes = target.argmax(axis=1) if target.shape[1] > 1 else (target[:, 0] > 0).astype(int)
-        return features, _label_regression(task, kernel, classes).fit(F, classes[codes])
-    weights, bias = encoder.targets.fold(weights, bias)
-    outputs = 0 if encoder.targets.flat else slice(None)
-    mean = {"coef": weights[:, outputs], "intercept": bias[outputs]}
-    regressor = CentredGaussianProcess(kernel, **mean, scale=encoder.targets.scale[outputs])
-    return features, regressor.fit(F, encoder.targets.decode(target))
-
-
-def _label_regression(task, kernel, classes):
-    """The classifier, not yet fitted; two classes are one process.
-
-    Where the network has two outputs or more for them, each is the other's negative, and
-    the logits are twice as far apart as one is from 0.
-    """
-    weights, bias = task.layers[-1]
-    outputs, gain = slice(len(classes)), task.gain
-    if len(classes) == 2:
-        outputs, gain = (0, gain) if len(bias) == 1 else (1, 2 * gain)
-    mean = {"coef": weights[:, outputs].copy(), "intercept": bias[outputs].copy()}
-    return LabelRegression(CentredGaussianProcess(kernel, **mean, scale=1.0), classes, gain)
 
 
 def _class_columns(weights, bias, n_classes):

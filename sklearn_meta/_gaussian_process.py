@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .network import LOSSES, MLP
+from .network import LOSSES, MLP, affine
 
 
 class NetworkFeatures(TransformerMixin, BaseEstimator):
@@ -116,3 +116,38 @@ class LabelRegression(ClassifierMixin, BaseEstimator):
     def predict(self, X):
         """The most probable classes, (n_rows,)."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def fitted_process(encoder, task, classes):
+    """The transformer to features, and what was fitted to those of the support."""
+    network = encoder.network
+    *hidden, (weights, bias) = task.layers
+    layers = [(weights.copy(), bias.copy()) for weights, bias in hidden]
+    features = NetworkFeatures(layers, network.activation)
+    features.fit(np.zeros((1, network.layer_units[0]), encoder.dtype))
+    if encoder.feature_names is not None:
+        features.feature_names_in_ = np.array(encoder.feature_names, dtype=object)
+    F, kernel = task.features.astype(float), task.kernel.to_sklearn()
+    target = task.residual + affine(F, weights, bias)  # (rows, outputs)
+    if encoder.is_classifier:
+        codes = target.argmax(axis=1) if target.shape[1] > 1 else (target[:, 0] > 0).astype(int)
+        return features, _label_regression(task, kernel, classes).fit(F, classes[codes])
+    weights, bias = encoder.targets.fold(weights, bias)
+    outputs = 0 if encoder.targets.flat else slice(None)
+    mean = {"coef": weights[:, outputs], "intercept": bias[outputs]}
+    regressor = CentredGaussianProcess(kernel, **mean, scale=encoder.targets.scale[outputs])
+    return features, regressor.fit(F, encoder.targets.decode(target))
+
+
+def _label_regression(task, kernel, classes):
+    """The classifier, not yet fitted; two classes are one process.
+
+    Where the network has two outputs or more for them, each is the other's negative, and
+    the logits are twice as far apart as one is from 0.
+    """
+    weights, bias = task.layers[-1]
+    outputs, gain = slice(len(classes)), task.gain
+    if len(classes) == 2:
+        outputs, gain = (0, gain) if len(bias) == 1 else (1, 2 * gain)
+    mean = {"coef": weights[:, outputs].copy(), "intercept": bias[outputs].copy()}
+    return LabelRegression(CentredGaussianProcess(kernel, **mean, scale=1.0), classes, gain)

@@ -16,3 +16,5 @@ def test_the_import_loads_next_to_nothing_but_this_package():
     packages = {name.partition(".")[0] for name in done.stdout.split()}
     assert "sklearn_meta" in packages
     assert packages <= {"sklearn_meta", "sklearn", "timeit"}
+    slow = {"sklearn.cluster", "sklearn.decomposition", "sklearn.gaussian_process"}
+    assert not slow & set(done.stdout.split())

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.gaussian_process import kernels
-from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, WhiteKernel
 
 from ..network import affine
 from ..tasks import pad, ragged_rows
@@ -52,9 +50,11 @@ class Linear(Kernel):
 
     def to_sklearn(self):
         """scikit-learn's kernel that is the same."""
-        slope = ConstantKernel(self.signal / self.length_scale**2, "fixed")
-        linear = slope * DotProduct(self.length_scale, "fixed")
-        return linear + WhiteKernel(self.noise, "fixed")
+        from sklearn.gaussian_process import kernels  # takes long to load
+
+        slope = kernels.ConstantKernel(self.signal / self.length_scale**2, "fixed")
+        linear = slope * kernels.DotProduct(self.length_scale, "fixed")
+        return linear + kernels.WhiteKernel(self.noise, "fixed")
 
 
 class RBF(Kernel):
@@ -77,8 +77,12 @@ class RBF(Kernel):
 
     def to_sklearn(self):
         """scikit-learn's kernel that is the same."""
-        signal = ConstantKernel(self.signal, "fixed")
-        return signal * kernels.RBF(self.length_scale, "fixed") + WhiteKernel(self.noise, "fixed")
+        from sklearn.gaussian_process import kernels  # takes long to load
+
+        signal = kernels.ConstantKernel(self.signal, "fixed")
+        return signal * kernels.RBF(self.length_scale, "fixed") + kernels.WhiteKernel(
+            self.noise, "fixed"
+        )
 
     def _distances(self, F, other):
         F, other = self.scaled(F), self.scaled(other)

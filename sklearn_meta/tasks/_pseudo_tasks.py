@@ -4,8 +4,6 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.cluster import MiniBatchKMeans
-from sklearn.decomposition import PCA
 from sklearn.utils import check_array, check_random_state
 
 from .._compat import (
@@ -132,6 +130,8 @@ def _clusterer(clusterer, n_clusters, n_rows, *, n_way, n_shots, n_query):
         if n_clusters is None:
             size = max(CLUSTER_SIZE, 2 * n_each)
             n_clusters = int(np.clip(n_rows // size, n_way, MOST_CLUSTERS))
+        from sklearn.cluster import MiniBatchKMeans  # takes long to load
+
         return MiniBatchKMeans(n_clusters, n_init=1)
     if n_clusters is not None:
         raise ValueError(f"n_clusters={n_clusters} must be None where a clusterer is given")
@@ -144,6 +144,8 @@ def _features(X, transformer, random_state):
         if transformer != "passthrough":
             X = _seeded(transformer, random_state).fit_transform(X)
         return check_array(X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+    from sklearn.decomposition import PCA  # takes long to load
+
     pca = PCA(min(MOST_COMPONENTS, *X.shape), whiten=True, random_state=random_state)
     components = pca.fit_transform(check_array(X, dtype=[np.float64, np.float32]))
     variance = pca.explained_variance_
