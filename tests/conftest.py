@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import needs_loss
+from helpers import PRESETS, needs_loss
 from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -116,7 +116,6 @@ FEW_KINDS = {  # of the problems, for algorithms that go no way through the pack
     "shared_problem": ("multi-output", "multiclass"),
 }
 EVERY_KIND = ("bayesian_head", "deep_kernel_gp", "joint", "maml")
-PRESETS = ("anil", "boil", "fomaml", "meta_sgd")  # of MAML: one kind will do
 
 
 def pytest_collection_modifyitems(items):

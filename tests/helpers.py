@@ -10,6 +10,7 @@ from sklearn_meta.algorithms import ImplicitMAML, Reptile
 from sklearn_meta.network import MLP, Params
 from sklearn_meta.tasks import TaskBatch
 
+PRESETS = ("anil", "boil", "fomaml", "meta_sgd")  # of MAML, whose code they share
 CASES = {  # loss, outputs
     "squared_error": ("squared_error", 1),
     "two_outputs": ("squared_error", 2),
