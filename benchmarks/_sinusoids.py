@@ -48,6 +48,25 @@ def fit(algorithm, tasks, *, hidden=(40, 40), alpha=0.0, label="", **parameters)
     return meta
 
 
+def from_pytorch(algorithm):
+    """The class of algorithm, with the initial weights and biases that PyTorch draws.
+
+    They are U(-1, 1) / sqrt(fan in), as in the source of the figures: smaller behind the first
+    layer than scikit-learn's. With FOMAML that decides.
+    """
+
+    class FromPyTorch(algorithm):
+        def init_params(self, network, random_state, dtype):
+            params = super().init_params(network, random_state, dtype)
+            for names, fan_in in zip(network.names, network.layer_units, strict=False):
+                for name in names:
+                    draw = random_state.uniform(-1, 1, params[name].shape)
+                    params[name][...] = draw / np.sqrt(fan_in)
+            return params
+
+    return FromPyTorch
+
+
 def report(label, meta, aim="", n_shots=10, frequency=(1.0, 1.0)):
     """A line with the error on the unseen tasks; returns the error."""
     error, half = mean_squared_error(meta, n_shots, frequency)
