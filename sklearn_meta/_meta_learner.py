@@ -294,7 +294,8 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
             tasks = check.sample_tasks(self, X, n_tasks, random_state, reset=False)
             return self._encode_training(tasks)[0]
 
-        stream = DistributionStream(sample, options, self.meta_batch_size)
+        task_size = arrays.X.size / len(arrays)
+        stream = DistributionStream(sample, options, self.meta_batch_size, task_size)
         return stream, sampler.draw(np.arange(len(arrays)), random_state)
 
     def _split_tasks(self, n_tasks, random_state):

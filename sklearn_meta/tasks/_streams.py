@@ -8,6 +8,7 @@ from ._episodes import EpisodeSampler
 
 BLOCK = 64  # meta-batches dealt at once, so that a small one costs few calls of NumPy
 MAX_ROWS = 2**16  # of the tasks dealt at once from a collection
+MAX_NUMBERS = 2**23  # of the features of the tasks dealt at once from a distribution
 
 
 class _Stream(metaclass=ABCMeta):
@@ -67,13 +68,16 @@ class DistributionStream(_Stream):
     sampler_options : dict
         `n_shots`, `n_query` and `support` of `EpisodeSampler`.
     batch_size : int
+    task_size : float, default=1
+        Numbers in a task's X, on average, by which fewer tasks are drawn at once.
     """
 
-    def __init__(self, sample, sampler_options, batch_size):
+    def __init__(self, sample, sampler_options, batch_size, task_size=1):
         self.sample, self.sampler_options = sample, sampler_options
         self.batch_size = batch_size
+        self.n_ahead = int(np.clip(MAX_NUMBERS // (batch_size * task_size), 1, BLOCK))
 
     def _deal(self, random_state):
-        arrays = self.sample(BLOCK * self.batch_size, random_state)
-        tasks = np.arange(len(arrays)).reshape(BLOCK, self.batch_size)
+        arrays = self.sample(self.n_ahead * self.batch_size, random_state)
+        tasks = np.arange(len(arrays)).reshape(self.n_ahead, self.batch_size)
         return EpisodeSampler(arrays, **self.sampler_options).draw_many(tasks, random_state)

@@ -2,7 +2,7 @@ import numpy as np
 from scipy.stats import chisquare
 
 from sklearn_meta.tasks import CollectionStream, DistributionStream, EpisodeSampler, TaskArrays
-from sklearn_meta.tasks._streams import BLOCK, MAX_ROWS
+from sklearn_meta.tasks._streams import BLOCK, MAX_NUMBERS, MAX_ROWS
 
 OPTIONS = {"n_shots": 2, "n_query": None, "support": "random"}
 
@@ -78,6 +78,15 @@ def test_blocks_of_meta_batches_are_bounded_in_rows():
         assert stream.n_ahead == n_ahead
     small = EpisodeSampler(make_arrays(0, 40), **OPTIONS)
     assert CollectionStream(small, np.arange(40), 3).n_ahead == BLOCK
+
+
+def test_large_tasks_of_a_distribution_are_drawn_few_at_once():
+    counter, random_state = Counter(), np.random.RandomState(0)
+    stream = DistributionStream(counter.sample, OPTIONS, 3, task_size=MAX_NUMBERS // 6)
+    drawn = np.array([draw_tasks(stream, random_state) for _ in range(4)])
+    np.testing.assert_array_equal(np.sort(drawn.ravel()), np.arange(12))
+    assert counter.n_calls == 2
+    assert DistributionStream(counter.sample, OPTIONS, 3, task_size=MAX_NUMBERS).n_ahead == 1
 
 
 def test_a_block_is_padded_to_the_longest_of_each_meta_batch():
