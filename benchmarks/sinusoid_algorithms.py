@@ -33,7 +33,8 @@ TEN = {"n_shots": 10, "n_query": 10}
 
 def steps(max_iter):
     """MAML paper, table 2: trained with 10 shots and one step, tested with 5 shots."""
-    meta = fit(MAML(**ONE_STEP), sinusoids(20), max_iter=max_iter(20_000), **TEN)
+    maml = from_pytorch(MAML)(**ONE_STEP)
+    meta = fit(maml, sinusoids(20), label="MAML", max_iter=max_iter(20_000), **TEN)
     for n_steps, published in ((1, 0.67), (5, 0.38), (10, 0.35)):
         meta.algorithm_.set_params(adapt_steps=n_steps)
         report(f"MAML, 5 shots, {n_steps} steps", meta, f"published {published}", n_shots=5)
