@@ -2,7 +2,7 @@
 
 import pytest
 import sklearn
-from helpers import PRESETS, needs_loss
+from helpers import needs_loss
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.estimator_checks import check_estimator
@@ -17,8 +17,6 @@ N_CHECKS = {"regressor": 52, "classifier": 55}  # of scikit-learn 1.9
 @pytest.mark.parametrize("estimator", [MLPRegressor(), MLPClassifier()], ids=type)
 def test_every_check_passes(estimator, algorithm):
     needs_loss(ALGORITHMS[algorithm], estimator.loss)
-    if algorithm in PRESETS and is_classifier(estimator):
-        pytest.skip("MAML stands for its presets")
     meta = MetaLearner(estimator, algorithm)
     if meta.algorithm != MetaLearner(estimator).algorithm:
         meta.set_params(max_iter=100)  # the default, too, will do, but takes minutes
