@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer
 
 from sklearn_meta import MetaLearner
-from sklearn_meta.algorithms import MAML
+from sklearn_meta.algorithms import MAML, ProtoMAML
 from sklearn_meta.tasks import NWayKShot, pseudo_tasks
 
 N_EPISODES, N_SPLITS = 600, 10
@@ -115,12 +115,16 @@ def prototypes(data):
 
 
 def maml(data):
-    """Five steps with a learned rate for each layer and step."""
-    tasks = data.labelled(n_way=5, n_shots=1, n_query=5)
+    """Five steps: from learned weights with learned rates, and from a head of prototypes."""
     mlp = MLPClassifier(hidden_layer_sizes=(256, 128, 64), alpha=0)
-    algorithm = MAML(inner_lr=0.1, inner_steps=5, learn_inner_lr="step")
-    meta = fit(mlp, algorithm, tasks, 20 if data.quick else 5000)
-    report_glyphs("MAML", meta, data.judges, {(5, 1): "to reach 0.80"})
+    for algorithm in (
+        MAML(inner_lr=0.1, inner_steps=5, learn_inner_lr="step"),
+        ProtoMAML(inner_lr=0.01, inner_steps=5),
+    ):
+        tasks = data.labelled(n_way=5, n_shots=1, n_query=5)
+        meta = fit(mlp, algorithm, tasks, 20 if data.quick else 5000)
+        name = type(algorithm).__name__
+        report_glyphs(name, meta, data.judges, {(5, 1): "to reach 0.80"})
 
 
 def unlabelled(data):
