@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._compat import blas_threads
-from ._messages import of_task
+from ._messages import inner_rate, of_task
 from .tasks import TaskArrays
 
 
@@ -47,7 +47,7 @@ class AdaptedTasks:
         if len(wrong):
             raise ValueError(
                 f"{of_task('adaptation', ids[wrong[0]])} diverged, its weights are not finite: "
-                f"lower the inner_lr of {algorithm}, or scale the features and targets"
+                f"{inner_rate(algorithm, 'lower ', ', or ')}scale the features and targets"
             )
         return cls(ids, weights, arrays, classes)
 

@@ -11,3 +11,10 @@ def plain(value):
 def of_task(what, task):
     """`what`, of the task if it has a name."""
     return what if task is None else f"{what} of task {plain(task)!r}"
+
+
+def inner_rate(algorithm, before="", after=""):
+    """The advice to lower the inner rate, where the algorithm has one."""
+    if not hasattr(algorithm, "inner_lr"):
+        return ""
+    return f"{before}the inner_lr of {algorithm}{after}"

@@ -8,6 +8,7 @@ from math import isfinite
 import numpy as np
 
 from ._compat import blas_threads, keep_freed_memory
+from ._messages import inner_rate
 from ._optimizers import Adam
 from .network import Params
 
@@ -68,8 +69,8 @@ class TrainingState:
         if not isfinite(loss):
             raise ValueError(
                 f"meta-training diverged: the loss{of} is {loss} in meta-step {n_iter}. "
-                f"Lower meta_lr (now {self.optimizer.learning_rate}) or the inner_lr of "
-                f"{algorithm}, or scale the features"
+                f"Lower meta_lr (now {self.optimizer.learning_rate})"
+                f"{inner_rate(algorithm, before=' or ')}, or scale the features"
             )
 
     def copy(self):

@@ -298,6 +298,19 @@ def test_a_diverged_loss_is_an_error_that_says_what_to_do():
         train(MAML(inner_lr=1e200), network, state, stream, max_iter=5)
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "advice"),
+    [
+        (MAML(), r"Lower meta_lr \(now .*\) or the inner_lr of MAML\(\), or scale"),
+        (BayesianHead(), r"Lower meta_lr \(now [^)]*\), or scale"),  # it has no inner rate
+    ],
+)
+def test_the_advice_is_of_parameters_that_there_are(algorithm, advice):
+    state = start(algorithm, make_network("squared_error", ()))
+    with pytest.raises(ValueError, match=advice):
+        state.check_finite(algorithm, np.nan, 1)
+
+
 def test_a_step_alone_warns_of_nothing_before_it():
     network = make_network("squared_error", ())
     state, (support, query) = (
