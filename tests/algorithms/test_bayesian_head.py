@@ -86,6 +86,19 @@ def objective(network, params, task):
     return function
 
 
+@pytest.mark.parametrize("case", ["squared_error", "two_outputs"])
+def test_without_a_hidden_layer_it_is_the_mixed_models_blup(case):
+    """Henderson's best linear unbiased prediction of random slopes, by the marginal covariance."""
+    network, params, support, _ = draw(case)
+    noise = 0.3  # a precision is relative to the noise's, so that any will do
+    covariance = np.diag(noise / precisions(params))  # of the slopes
+    for W, task in zip(heads(network, params, support), tasks_of(support), strict=True):
+        Z, fixed = with_ones(task.X[0]), prior_mean(network, params)
+        marginal = Z @ covariance @ Z.T + np.diag(noise / task.weight[0])
+        residual = np.linalg.solve(marginal, task.y[0] - Z @ fixed)
+        np.testing.assert_allclose(W, fixed + covariance @ Z.T @ residual, atol=1e-11)
+
+
 def plain_posterior(network, params, task):
     """Mean and covariance (over noise) of a Bayesian linear regression's weights."""
     F, W0 = features(network, params, task.X[0]), prior_mean(network, params)
