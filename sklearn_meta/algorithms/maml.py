@@ -112,12 +112,14 @@ class MAML(MetaAlgorithm):
     def adapt(self, network, params, support):
         n_steps = self.inner_steps if self.adapt_steps is None else self.adapt_steps
         rates = self._rates(network, params, n_steps)
-        return InnerLoop(network, self._start(network, params, support), support, rates).weights()
+        start, _ = self._start(network, params, support)
+        return InnerLoop(network, start, support, rates).weights()
 
     def meta_gradient(self, network, params, support, query):
+        start, origin = self._start(network, params, support)
         loop = InnerLoop(
             network,
-            self._start(network, params, support),
+            start,
             support,
             self._rates(network, params, self.inner_steps),
             query,
@@ -125,16 +127,16 @@ class MAML(MetaAlgorithm):
         )
         learn = "inner_lr" in params.layout.shapes
         loss, gradients = loop.meta_gradient(self.first_order, learn)
-        gradient = self._start_gradient(network, params, support, gradients)
+        gradient = self._start_gradient(network, params, origin, gradients)
         if learn:
             self._collect(network, loop.rate_gradients, gradient["inner_lr"])
         return loss, gradient.vector
 
     def _start(self, network, params, support):
-        """The layers that tasks start from."""
-        return network.layers(params.vector)
+        """The layers that tasks start from, and what `_start_gradient` needs of how."""
+        return network.layers(params.vector), None
 
-    def _start_gradient(self, network, params, support, gradients):
+    def _start_gradient(self, network, params, origin, gradients):
         """The gradient of everything, from those at the layers that tasks start from."""
         own = np.zeros(params.layout.size - network.layout.size, params.vector.dtype)
         flat = (

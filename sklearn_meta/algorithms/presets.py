@@ -39,7 +39,34 @@ class FOMAML(MAML):
         )
 
 
-class ANIL(MAML):
+class _PartOfMAML(MAML):
+    """MAML that adapts some of the layers, named by the class."""
+
+    _adapted = None
+    _parameter_constraints = _constraints(
+        "inner_lr", "inner_steps", "adapt_steps", "first_order", "learn_inner_lr"
+    )
+
+    def __init__(
+        self,
+        *,
+        inner_lr=0.01,
+        inner_steps=5,
+        adapt_steps=None,
+        first_order=False,
+        learn_inner_lr=False,
+    ):
+        super().__init__(
+            inner_lr=inner_lr,
+            inner_steps=inner_steps,
+            adapt_steps=adapt_steps,
+            first_order=first_order,
+            adapt_layers=self._adapted,
+            learn_inner_lr=learn_inner_lr,
+        )
+
+
+class ANIL(_PartOfMAML):
     """Almost no inner loop: only the output layer is adapted, on learned features.
 
     ``MAML(adapt_layers="head")``: start and features are learned over all tasks.
@@ -65,30 +92,10 @@ class ANIL(MAML):
     'head'
     """
 
-    _parameter_constraints = _constraints(
-        "inner_lr", "inner_steps", "adapt_steps", "first_order", "learn_inner_lr"
-    )
-
-    def __init__(
-        self,
-        *,
-        inner_lr=0.01,
-        inner_steps=5,
-        adapt_steps=None,
-        first_order=False,
-        learn_inner_lr=False,
-    ):
-        super().__init__(
-            inner_lr=inner_lr,
-            inner_steps=inner_steps,
-            adapt_steps=adapt_steps,
-            first_order=first_order,
-            adapt_layers="head",
-            learn_inner_lr=learn_inner_lr,
-        )
+    _adapted = "head"
 
 
-class BOIL(MAML):
+class BOIL(_PartOfMAML):
     """Body only update in inner loop: all layers but the output layer are adapted.
 
     ``MAML(adapt_layers="body")``: the output layer is learned over all tasks and stays.
@@ -114,25 +121,7 @@ class BOIL(MAML):
     'body'
     """
 
-    _parameter_constraints = ANIL._parameter_constraints
-
-    def __init__(
-        self,
-        *,
-        inner_lr=0.01,
-        inner_steps=5,
-        adapt_steps=None,
-        first_order=False,
-        learn_inner_lr=False,
-    ):
-        super().__init__(
-            inner_lr=inner_lr,
-            inner_steps=inner_steps,
-            adapt_steps=adapt_steps,
-            first_order=first_order,
-            adapt_layers="body",
-            learn_inner_lr=learn_inner_lr,
-        )
+    _adapted = "body"
 
 
 class MetaSGD(MAML):

@@ -76,13 +76,12 @@ class ProtoMAML(MAML):
 
     def _start(self, network, params, support):
         layers = network.layers(params.vector)
-        F = network.hidden(layers, support.X)[-1]
-        C = class_means(network, params, F, support).C
-        return [*layers[:-1], distance_head(C, network)]
-
-    def _start_gradient(self, network, params, support, gradients):
-        inputs = network.hidden(network.layers(params.vector), support.X)
+        inputs = network.hidden(layers, support.X)
         means = class_means(network, params, inputs[-1], support)
+        return [*layers[:-1], distance_head(means.C, network)], (inputs, means)
+
+    def _start_gradient(self, network, params, origin, gradients):
+        inputs, means = origin
         V, v = gradients[-1]  # (tasks, p, outputs), (tasks, outputs)
         if network.n_outputs == 1:  # the logit is the second class's minus the first's
             V, v = np.concatenate([-V, V], axis=-1), np.concatenate([-v, v], axis=-1)

@@ -91,7 +91,8 @@ class InnerLoop:
         n_steps = len(rates)
         self.X = [support.X] if query is None else [support.X, query.X]
         self.query_weights = query_weights or [0.0] * (n_steps - 1) + [1.0]
-        self.scales = scales or [network.loss.scale(support, -1.0)] * n_steps
+        self.descent = network.loss.scale(support, -1.0)
+        self.scales = scales or [self.descent] * n_steps
         self.layers = [
             self._layer(i, layer, [of_step[i] for of_step in rates], form)
             for i, layer in enumerate(start)
@@ -131,6 +132,15 @@ class InnerLoop:
 
         The first `n_still` layers are run once for all steps, and not backward.
         """
+        at, last = self._forward(batch, rows, step, n_still), len(self.layers) - 1
+        at.deltas[last] = at.mean - batch.y
+        at.deltas[last] *= scale
+        for i in range(last, n_still, -1):
+            at.gradients[i], at.grams_out[i] = self.layers[i].backward(at.deltas[i], step)
+            at.deltas[i - 1] = at.gradients[i] * at.slopes[i]
+        return at
+
+    def _forward(self, batch, rows, step, n_still=0):
         last = len(self.layers) - 1
         at = FastPass(last + 1, rows, n_still)
         at.inputs[0], done = self.X[rows], 0
@@ -143,11 +153,6 @@ class InnerLoop:
                 at.inputs[i + 1], at.slopes[i + 1] = self.activation.with_slope(z)
         at.z = z if batch.logit_mask is None else z + batch.logit_mask
         at.mean = self.network.loss.mean(at.z)
-        at.deltas[last] = at.mean - batch.y
-        at.deltas[last] *= scale
-        for i in range(last, n_still, -1):
-            at.gradients[i], at.grams_out[i] = self.layers[i].backward(at.deltas[i], step)
-            at.deltas[i - 1] = at.gradients[i] * at.slopes[i]
         return at
 
     def movement(self):
@@ -156,8 +161,7 @@ class InnerLoop:
 
     def loss(self):
         """Mean query loss over tasks with the adapted networks."""
-        scale = self.network.loss.scale(self.query)
-        at = self._run(self.query, QUERY, len(self.passes), scale)
+        at = self._forward(self.query, QUERY, len(self.passes))
         return self.network.loss.mean_loss(at.z, self.query)
 
     def meta_gradient(self, first_order=False, learn_rates=False):
@@ -302,12 +306,10 @@ class InnerLoop:
     @cached_property
     def end(self):
         """The support's pass with the adapted weights, its deltas those of descent."""
-        scale = self.network.loss.scale(self.support, -1.0)
-        return self._run(self.support, SUPPORT, len(self.passes), scale)
+        return self._run(self.support, SUPPORT, len(self.passes), self.descent)
 
     def _end_tangents(self, moves):
-        scale = self.network.loss.scale(self.support, -1.0)
-        tangents, _, deltas, _ = self._tangents(self.end, len(self.passes), moves, scale)
+        tangents, _, deltas, _ = self._tangents(self.end, len(self.passes), moves, self.descent)
         return tangents, deltas
 
     def _forward_tangents(self, at, step, moves):
