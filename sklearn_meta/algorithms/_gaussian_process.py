@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..network import affine
-from ..tasks import pad, ragged_rows
+from ..tasks import blocks, pad, ragged_rows
 
 
 @dataclass(frozen=True)
@@ -249,12 +249,7 @@ class GaussianProcesses(NamedTuple):
     def _blocks(self, n_rows=1):
         """Task numbers in blocks whose covariances with `n_rows` rows fit into memory."""
         sizes = np.diff(self.offsets)
-        cells = np.maximum(sizes, 1) * np.maximum(sizes, n_rows)
-        start, order = 0, np.argsort(-sizes, kind="stable")
-        while start < len(order):
-            count = max(1, MAX_CELLS // cells[order[start]])
-            yield order[start : start + count]
-            start += count
+        return blocks(sizes, np.maximum(sizes, 1) * np.maximum(sizes, n_rows), MAX_CELLS)
 
     def _index(self, tasks):
         """Rows of these tasks as a rectangle (tasks, longest), and 0 where it is padding."""

@@ -1,6 +1,6 @@
 """Tasks: collections of small data sets, and the episodes drawn from them."""
 
-from ._batch import TaskArrays, TaskBatch, offsets_within, pad, ragged_rows
+from ._batch import TaskArrays, TaskBatch, blocks, offsets_within, pad, ragged_rows
 from ._collection import TaskCollection, check_groups, missing_values
 from ._episodes import EpisodeSampler
 from ._n_way_k_shot import NWayKShot
@@ -15,6 +15,7 @@ __all__ = [
     "TaskArrays",
     "TaskBatch",
     "TaskCollection",
+    "blocks",
     "check_groups",
     "missing_values",
     "offsets_within",

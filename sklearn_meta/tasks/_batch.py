@@ -138,12 +138,27 @@ class TaskArrays:
         `least` or more. Tasks of like size go together, so that little is padded.
         """
         cells = np.maximum(self.sizes * width, least)
-        start, order = 0, np.argsort(-self.sizes, kind="stable")
-        while start < len(order):
-            count = max(1, max_cells // cells[order[start]])
-            tasks = order[start : start + count]
+        for tasks in blocks(self.sizes, cells, max_cells):
             yield tasks, self.full_batch(tasks)
-            start += count
+
+
+def blocks(sizes, cells, max_cells):
+    """Task numbers, the largest first, in blocks that fit into memory.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (tasks,)
+        Rows.
+    cells : ndarray of shape (tasks,)
+        What a task takes, were it the largest of its block; it grows with its rows.
+    max_cells : int
+        That a block of more than one task may take.
+    """
+    start, order = 0, np.argsort(-sizes, kind="stable")
+    while start < len(order):
+        count = max(1, max_cells // cells[order[start]])
+        yield order[start : start + count]
+        start += count
 
 
 def ragged_rows(offsets, tasks):
