@@ -196,9 +196,9 @@ def draw_subsets(sizes, counts, random_state):
     J. Bentley, R. Floyd. "Programming Pearls: A Sample of Brilliance". Communications of the
     ACM 1987. https://doi.org/10.1145/30401.315746
     """
-    drawn = np.empty((counts.max(), len(sizes)), int)
+    drawn = np.empty((counts.max(initial=0), len(sizes)), int)
     for i in range(len(drawn)):
         last = sizes - counts + i
-        pick = (random_state.random_sample(len(sizes)) * (last + 1)).astype(int)
+        pick = random_state.randint(last + 1)
         drawn[i] = np.where((drawn[:i] == pick).any(axis=0), last, pick)
     return drawn

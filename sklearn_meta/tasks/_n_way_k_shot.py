@@ -15,6 +15,7 @@ from .._compat import (
 )
 from .._messages import plain
 from ._collection import TaskCollection, missing_values
+from ._episodes import draw_subsets
 
 SHAPE_CONSTRAINTS = {
     "n_way": [Interval(Integral, 2, None, closed="left")],
@@ -186,17 +187,8 @@ class NWayKShot:
 
 
 def draw_distinct(sizes, k, random_state):
-    """`k` different numbers below each of the sizes, in random order, (len(sizes), k).
-
-    Floyd's algorithm (J. Bentley, R. Floyd. "A sample of brilliance". CACM 30(9), 1987), for
-    all sizes at once: what it takes depends on `k` alone.
-    """
-    chosen = np.empty((len(sizes), k), np.intp)
-    for i in range(k):
-        last = sizes - k + i
-        number = random_state.randint(last + 1)
-        taken = (chosen[:, :i] == number[:, None]).any(axis=1)
-        chosen[:, i] = np.where(taken, last, number)
+    """`k` different numbers below each of the sizes, in random order, (len(sizes), k)."""
+    chosen = draw_subsets(sizes, np.full(len(sizes), k), random_state).T
     order = np.argsort(random_state.random_sample(chosen.shape), axis=1)
     return np.take_along_axis(chosen, order, axis=1)
 
