@@ -1,6 +1,5 @@
 """Whatever of scikit-learn is not public, in one place."""
 
-import numpy as np
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import (
@@ -10,7 +9,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.parallel import _get_threadpool_controller
+from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
 from sklearn.utils.validation import _num_features as num_features
 from sklearn.utils.validation import _num_samples as num_samples
 
@@ -19,39 +18,17 @@ __all__ = [
     "Interval",
     "Options",
     "StrOptions",
-    "blas_threads",
+    "forget_optimizer",
     "is_pandas_na",
     "is_scalar_nan",
-    "keep_freed_memory",
     "num_features",
     "num_samples",
     "safe_indexing",
+    "threadpool_controller",
     "validate_parameter_constraints",
 ]
 
 
-MANY_MULTIPLICATIONS = 5e7  # well above where two threads gain: on busy cores they lose tenfold
-
-
-def blas_threads(multiplications=0):
-    """A context in which BLAS runs on one thread, unless its products are large.
-
-    Two threads make small products slower, many times so where the other cores are busy. Large
-    ones get the threads that the user allows (`OMP_NUM_THREADS`, `threadpool_limits`).
-
-    Parameters
-    ----------
-    multiplications : int, default=0
-        Of the largest matrix product.
-    """
-    limit = 1 if multiplications < MANY_MULTIPLICATIONS else None
-    return _get_threadpool_controller().limit(limits=limit, user_api="blas")
-
-
-def keep_freed_memory():
-    """Have arrays of up to 32 MB come from memory that was freed, not anew from the system.
-
-    The first touch of each new page costs a meta-step more than its arithmetic. glibc raises its
-    thresholds to the size of what is freed; elsewhere this does nothing.
-    """
-    np.empty(2**25 - 2**13, np.uint8)
+def forget_optimizer(mlp):
+    """Take the optimiser off an MLP that was set up by `partial_fit`: training starts afresh."""
+    del mlp._optimizer

@@ -1,21 +1,45 @@
 """MetaLearner: the scikit-learn estimator. It validates, converts and delegates."""
 
+import copy
+
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from . import _validation as check
-from ._encoding import Encoder, split_estimator
-from ._export import export
-from ._prediction import PredictionMixin
-from ._training import Gate, TrainingState, train
-from .tasks import CollectionStream, DistributionStream, EpisodeSampler
+from ._evaluation import evaluate
+from ._few_shot_learner import FewShotLearner
+from ._learned import UNKNOWN, Asked, Learned
+from ._messages import plain
+from ._parameters import PARAMETER_CONSTRAINTS, check_parameters, resolve_algorithm
+from .encoding import Encoder, split_estimator
+from .encoding._input import (
+    check_learnable,
+    check_same_classes,
+    is_rows,
+    names_seen,
+    query_rows,
+    task_collection,
+    task_source,
+)
+from .network import both_classes
+from .tasks._episodes import EpisodeSampler
+from .tasks._streams import CollectionStream, DistributionStream
+from .training import EarlyStopping, Trainer, TrainingState
 
-HELD_OUT_EPISODES = 100  # at least, however few the held-out tasks
-HELD_OUT_SAMPLE = 500  # tasks of a distribution, to standardise by and to judge by
+VALIDATION_EPISODES = 100  # at least, however few the validation tasks
 
 
-class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
+def _classifies(meta):
+    if not is_classifier(meta):
+        raise AttributeError("class probabilities are there with an MLPClassifier only")
+    return True
+
+
+class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     """Learn from many small related data sets how to learn a new one.
 
     A task is a small data set: one store, patient, assay, alphabet. `fit` learns from many
@@ -36,14 +60,14 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         X. It works where `groups` cannot be passed, as in `cross_val_score`.
     n_shots : int, (int, int) or "auto", default="auto"
         Support rows of a training episode, in classification of each class: a number, a
-        range, or a fresh number for each task and episode, so that the learned algorithm
-        serves any number of rows. "auto" draws 0 to 20 rows of whatever class (up to 5 times
-        the number of classes, if more); where tasks have classes of their own, 1 or more of
-        each class.
+        range from which each task and episode draws one anew, or "auto", so that the learned
+        algorithm serves any number of rows. "auto" draws 0 to 20 rows of whatever class (up to
+        5 times the number of classes, if more); where tasks have classes of their own, 1 or more
+        of each class.
     n_query : int or None, default=20
         Query rows of a training episode at most; None takes all that the support left.
-    support : {"random", "first"}, default="random"
-        Which rows are support; "first" for tasks ordered in time.
+    support_order : {"random", "first"}, default="random"
+        Which rows of a task are its support: any, or its first, for tasks ordered in time.
     meta_lr : float, default=1e-3
         Learning rate of Adam, in the outer loop.
     meta_batch_size : int, default=16
@@ -52,19 +76,24 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         Meta-steps.
     tol : float, default=1e-4
         Improvement of the validation score that counts.
+    validation_interval : int, default=50
+        Meta-steps from one evaluation on the validation tasks to the next.
     n_iter_no_change : int, default=10
-        Evaluations (one every 50 meta-steps) without improvement after which to stop.
+        Evaluations without improvement after which to stop.
     early_stopping : bool, default=True
-        Hold tasks out as judges: training stops when they stop improving, and the parameters
-        that did best on them are the ones kept. False trains on all tasks for `max_iter`
-        meta-steps.
+        Hold tasks out for validation: training stops when they stop improving, and the
+        parameters that did best on them are the ones kept. False trains on all tasks for
+        `max_iter` meta-steps.
     validation_fraction : float, default=0.1
-        Share of tasks held out. If that is less than one task, the training tasks judge.
+        Share of tasks held out. If that is less than one task, the training tasks validate.
     normalize_y : bool, default=True
         Standardise regression targets over the pooled rows (Poisson: divide by the mean).
     shared_labels : bool or "auto", default="auto"
         True: a label means the same in every task. False: every task has classes of its
         own (N-way few-shot). "auto": as the task collection says; True for rows.
+    adapt_training_tasks : bool, default=True
+        Whether `fit` and `partial_fit` also adapt the tasks that they are given, so that `predict`
+        serves them by id. False saves the time, and the memory of what each has learned.
     handle_unknown : {"prior", "error"}, default="prior"
         What `predict` does with a task that was never adapted.
     warm_start : bool, default=False
@@ -84,8 +113,6 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         How a task is learned.
     estimator_ : MLPRegressor, MLPClassifier or Pipeline
         The meta-learned prior, fitted: what predicts for an unknown task.
-    learner_ : FewShotLearner
-        The learned learning algorithm: an unfitted estimator whose `fit` is adaptation.
     tasks_ : ndarray of shape (n_adapted,)
         Ids of the adapted tasks.
     classes_ : ndarray of shape (n_classes,)
@@ -93,7 +120,7 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
     loss_curve_ : list of float
         Loss of each meta-step.
     validation_scores_ : list of float or None
-        Negative mean query loss on the held-out tasks at each evaluation.
+        Negative mean query loss on the validation tasks at each evaluation.
     best_iter_ : int
         The meta-step whose parameters were kept.
     n_iter_ : int
@@ -113,8 +140,14 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    Losses are means over rows, with no factor 1/2. What is judged, kept and adapted from is
+    Losses are means over rows, with no factor 1/2. What is validated, kept and adapted from is
     the running average of the parameters over about the last 100 meta-steps.
+
+    A pickle holds what was meta-learned, the state of the optimiser, and of each adapted task
+    what its predictions need: weights of its own; for `BayesianHead` also its support rows
+    without their targets, or the factor of its posterior's precision, whichever has fewer
+    numbers; for `DeepKernelGP` the features and residuals of its support rows. Training rows
+    are kept for nothing else; `adapt_training_tasks=False` keeps none.
 
     References
     ----------
@@ -134,7 +167,14 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
     True
     """
 
-    _parameter_constraints = check.PARAMETER_CONSTRAINTS
+    _parameter_constraints = PARAMETER_CONSTRAINTS
+
+    __metadata_request__fit = {"groups": True}
+    __metadata_request__partial_fit = {"groups": True}
+    __metadata_request__predict = {"groups": True}
+    __metadata_request__predict_proba = {"groups": True}
+    __metadata_request__predict_log_proba = {"groups": True}
+    __metadata_request__score = {"groups": True}
 
     def __init__(
         self,
@@ -144,16 +184,18 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         task_feature=None,
         n_shots="auto",
         n_query=20,
-        support="random",
+        support_order="random",
         meta_lr=1e-3,
         meta_batch_size=16,
         max_iter=3000,
         tol=1e-4,
+        validation_interval=50,
         n_iter_no_change=10,
         early_stopping=True,
         validation_fraction=0.1,
         normalize_y=True,
         shared_labels="auto",
+        adapt_training_tasks=True,
         handle_unknown="prior",
         warm_start=False,
         n_jobs=None,
@@ -165,16 +207,18 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         self.task_feature = task_feature
         self.n_shots = n_shots
         self.n_query = n_query
-        self.support = support
+        self.support_order = support_order
         self.meta_lr = meta_lr
         self.meta_batch_size = meta_batch_size
         self.max_iter = max_iter
         self.tol = tol
+        self.validation_interval = validation_interval
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.normalize_y = normalize_y
         self.shared_labels = shared_labels
+        self.adapt_training_tasks = adapt_training_tasks
         self.handle_unknown = handle_unknown
         self.warm_start = warm_start
         self.n_jobs = n_jobs
@@ -197,32 +241,17 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         self : MetaLearner
-            With every training task adapted, too.
+            With every training task adapted, too, unless `adapt_training_tasks=False`.
 
         Raises
         ------
         ValueError
             If the tasks, rows or parameters will not do; nothing is changed then.
         """
-        with check.unchanged_on_error(self):
-            check.check_parameters(self)
-            random_state = check_random_state(self.random_state)
-            warm = self.warm_start and hasattr(self, "_params")
-            if check.is_distribution(X):
-                check.no_rows_besides("a distribution of tasks", y, groups)
-                tasks = check.sample_tasks(self, X, HELD_OUT_SAMPLE, random_state, reset=not warm)
-            else:
-                tasks = check.check_collection(self, X, y, groups, reset=not warm)
-            self._encoder = self._fit_encoder(tasks, self._encoder if warm else None)
-            arrays, classes = self._encode_training(tasks)
-            stream, episode = self._stream(X, arrays, random_state)
-            params = self._init_params(random_state)
-            if warm:
-                params = check.warm_params(params, self._params)
-            self._train(params, stream, episode, random_state)
-            self._forget(len(tasks))
-            if not check.is_distribution(X):
-                self._learn(tasks.task_ids, arrays, classes)
+        check_parameters(self)
+        fitted = copy.copy(self)  # self stays as it is if anything goes wrong
+        fitted._fit(X, y, groups)
+        self.__dict__ = vars(fitted)
         return self
 
     def partial_fit(self, X, y=None, groups=None, classes=None):
@@ -242,110 +271,361 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         self : MetaLearner
         """
-        with check.unchanged_on_error(self):
-            check.check_parameters(self)
-            first = not hasattr(self, "_encoder")
-            tasks = check.check_collection(self, X, y, groups, reset=first)
-            if first:
-                self._encoder = self._fit_encoder(tasks, classes=classes)
-                random_state = check_random_state(self.random_state)
-                self._state = self._start(self._init_params(random_state), random_state)
-            elif classes is not None:
-                check.same_classes(classes, self._encoder.targets)
-            arrays, own_classes = self._encode_training(tasks)
-            state = self._state = self._state.copy()
-            state.optimizer.learning_rate = self.meta_lr
-            sampler = EpisodeSampler(arrays, self.n_shots, self.n_query, self.support)
-            episode = sampler.draw(np.arange(len(arrays)), state.random_state)
-            state.step(self.algorithm_, self._encoder.network, *episode)
-            self._keep(state.averaged, episode)
-            self._forget(len(tasks))
-            self._learn(tasks.task_ids, arrays, own_classes)
+        check_parameters(self)
+        fitted = copy.copy(self)
+        loss = fitted._partial_fit(X, y, groups, classes)
+        self.__dict__ = vars(fitted)
+        self.loss_curve_.append(loss)
         return self
 
-    def _fit_encoder(self, tasks, before=None, classes=None):
-        """What turns tasks into arrays; as it was before, where training goes on."""
+    def fit_adapt(self, X, y=None, groups=None):
+        """Learn a new task from its support rows, or with task ids many at once.
+
+        What is meta-learned stays as it is. Rows that name no task are the task that
+        `predict` without groups then serves; tasks with an id join those already known.
+
+        Parameters
+        ----------
+        X, y, groups
+            As in `fit`, but no distribution. Of a TaskCollection with `is_support`, the
+            support rows.
+
+        Returns
+        -------
+        self : MetaLearner
+        """
+        check_is_fitted(self)
+        tasks = task_collection(self, X, y, groups)
+        if tasks.is_support is not None:
+            tasks = tasks.select(tasks.is_support)
+        self._serve(self._learned.encoder.encode(tasks))
+        return self
+
+    def adapt(self, X, y):
+        """Learn a new task without changing self.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_rows, n_features)
+            Support rows of one task.
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+
+        Returns
+        -------
+        MLPRegressor, MLPClassifier or Pipeline
+            A fitted clone of `estimator` for this task; of `DeepKernelGP`, a Pipeline that
+            ends in a Gaussian process. It takes rows without the column that `task_feature`
+            names.
+        """
+        check_is_fitted(self)
+        tasks = task_collection(self, X, y)
+        if len(tasks) != 1:
+            raise ValueError(f"adapt takes the rows of one task, got {len(tasks)} tasks")
+        learned = self._learned
+        return learned.export(learned.learn(learned.encoder.encode(tasks)), 0)
+
+    @property
+    def learner_(self):
+        """The learned learning algorithm, a FewShotLearner: an estimator whose fit is adaptation.
+
+        It is unfitted, and holds this meta-learner as it is now.
+        """
+        check_is_fitted(self)
+        return FewShotLearner(FrozenEstimator(self))
+
+    @property
+    def tasks_(self):
+        """Ids of the tasks that `predict` serves by id."""
+        check_is_fitted(self)
+        return np.array([]) if self._known is None else self._known.ids
+
+    @property
+    def classes_(self):
+        """The classes, in the order of `predict_proba`'s columns.
+
+        Where each task has classes of its own: those of the task that was adapted without an
+        id, or if there is none, of all adapted tasks.
+        """
+        if "_learned" not in vars(self) or not self._learned.encoder.is_classifier:
+            raise AttributeError(f"{type(self).__name__} has no classes_")
+        if self._learned.encoder.shared_labels:
+            return self._learned.encoder.targets.classes
+        tasks = self._current or self._known
+        if tasks is None:
+            raise AttributeError("each task has classes of its own, and none was adapted yet")
+        return tasks.all_classes
+
+    def predict(self, X, groups=None, return_std=False):
+        """Predict rows of adapted tasks.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_rows, n_features)
+        groups : array-like of shape (n_rows,), default=None
+            The task of each row. None: the task that was adapted without an id; if there
+            is none, as for an unknown task.
+        return_std : bool, default=False
+            Also the predictive standard deviation (regression, Bayesian algorithms).
+
+        Returns
+        -------
+        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        std : ndarray like y
+            Only with `return_std`, in the units of y.
+
+        Raises
+        ------
+        ValueError
+            If a task is unknown and `handle_unknown="error"`, or has classes of its own.
+        """
+        if return_std and is_classifier(self):
+            raise ValueError("return_std is for regression; predict_proba has one for classes")
+        asked, learned = self._ask(X, groups), self._learned
+        classes = None if asked.tasks is None else asked.tasks.classes
+        predicted = learned.decode(learned.outputs(asked), asked.place, classes)
+        if not return_std:
+            return predicted
+        return predicted, learned.encoder.targets.decode_std(learned.std(asked))
+
+    @available_if(_classifies)
+    def predict_proba(self, X, groups=None, return_std=False):
+        """Class probabilities of rows of adapted tasks.
+
+        Parameters
+        ----------
+        X, groups
+            As in `predict`.
+        return_std : bool, default=False
+            Also their posterior standard deviation (Bayesian algorithms).
+
+        Returns
+        -------
+        proba : ndarray of shape (n_rows, n_classes)
+            In the order of `classes_`; with groups, where each task has classes of its own,
+            in that of all adapted tasks' classes, sorted.
+        std : ndarray of shape (n_rows, n_classes)
+            Only with `return_std`.
+        """
+        asked, learned = self._ask(X, groups), self._learned
+        proba = learned.network.loss.mean(learned.outputs(asked))
+        std = learned.std(asked) if return_std else None
+        if proba.shape[1] == 1:
+            proba, std = both_classes(proba), std if std is None else np.tile(std, 2)
+        if not learned.encoder.shared_labels:
+            proba, std = (asked.tasks.in_columns(part, asked.place) for part in (proba, std))
+        return (proba, std) if return_std else proba
+
+    @available_if(_classifies)
+    def predict_log_proba(self, X, groups=None):
+        """Logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X, groups
+            As in `predict`.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_rows, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X, groups))
+
+    def score(self, X, y=None, sample_weight=None, groups=None):
+        """Accuracy, or R2, of predicted rows; of a task collection, of adaptation.
+
+        Parameters
+        ----------
+        X, y, groups
+            Rows: `predict(X, groups)` is compared with y. A TaskCollection or a list of
+            (X, y): every task is split into support and query, adapted and scored. The support
+            is its marked rows, else half of its rows, by `support_order`; a random split is the
+            same at every call, so that scores can be compared.
+        sample_weight : array-like of shape (n_rows,), default=None
+            Of rows.
+
+        Returns
+        -------
+        score : float
+            Of tasks, the mean over tasks.
+        """
+        check_is_fitted(self)
+        metric = accuracy_score if is_classifier(self) else r2_score
+        if is_rows(X):
+            if y is None:
+                raise ValueError("score of rows requires y, got None")
+            return metric(y, self.predict(X, groups=groups), sample_weight=sample_weight)
+        if sample_weight is not None:
+            raise ValueError("sample_weight weighs rows; with a task collection it must be None")
+        tasks = task_collection(self, X, y, groups)
+        check_learnable(tasks, "half", own_classes=not self._learned.encoder.shared_labels)
+        found = evaluate(self._learned, tasks, support_order=self.support_order, n_jobs=self.n_jobs)
+        starts = np.searchsorted(found.task, np.arange(1, len(tasks)))
+        pairs = zip(
+            *(np.split(v, starts) for v in (tasks.y[found.row], found.predicted)), strict=True
+        )
+        scores = [metric(*pair) for pair in pairs if len(pair[0]) > 1 or is_classifier(self)]
+        if not scores:
+            raise ValueError("R2 needs a task with 2 or more query rows; found none")
+        return float(np.mean(scores))
+
+    def _fit(self, X, y, groups):
+        random_state = check_random_state(self.random_state)
+        before = getattr(self, "_learned", None) if self.warm_start else None
+        source = task_source(self, X, y, groups, random_state, reset=before is None)
+        encoder, encoded = self._encode(source.tasks, before)
+        stream, validation = self._episodes(source, encoder, encoded.arrays, random_state)
+        algorithm = clone(resolve_algorithm(self.algorithm))
+        params = algorithm.init_params(encoder.network, random_state, encoder.dtype)
+        if before is not None:
+            params = _warm_params(params, before.params)
+        trainer = Trainer(
+            algorithm,
+            encoder.network,
+            stream,
+            validation,
+            self._start(params, encoder.network, random_state),
+            EarlyStopping(self.tol, self.n_iter_no_change) if self.early_stopping else None,
+            max_iter=self.max_iter,
+            validation_interval=self.validation_interval,
+        )
+        for report in trainer:
+            if self.verbose:
+                print(report)
+        self._keep(encoder, algorithm, trainer.kept, validation, trainer.state)
+        self.loss_curve_, self.best_iter_ = trainer.loss_curve, trainer.best_iter
+        self.validation_scores_ = trainer.early_stopping and trainer.early_stopping.scores
+        self._forget(len(encoded.ids))
+        if source.draw is None and self.adapt_training_tasks:
+            self._serve(encoded)
+
+    def _partial_fit(self, X, y, groups, classes):
+        """Take one meta-step; its loss."""
+        before = getattr(self, "_learned", None)
+        tasks = task_collection(self, X, y, groups, reset=before is None)
+        if before is None:
+            encoder, encoded = self._encode(tasks, classes=classes)
+            algorithm = clone(resolve_algorithm(self.algorithm))
+            random_state = check_random_state(self.random_state)
+            params = algorithm.init_params(encoder.network, random_state, encoder.dtype)
+            state, self.loss_curve_ = self._start(params, encoder.network, random_state), []
+        else:
+            encoder, algorithm, state = before.encoder, before.algorithm, self._training.copy()
+            if classes is not None:
+                check_same_classes(classes, encoder.targets)
+            encoded = self._encode_training(tasks, encoder)
+            state.optimizer.learning_rate = self.meta_lr
+        sampler = EpisodeSampler(encoded.arrays, **self._episode_options())
+        episode = sampler.draw(np.arange(len(tasks)), state.random_state)
+        loss = state.step(algorithm, encoder.network, *episode)
+        self._keep(encoder, algorithm, state.averaged, episode, state)
+        self._forget(len(tasks))
+        if self.adapt_training_tasks:
+            self._serve(encoded)
+        return loss
+
+    def _encode(self, tasks, before=None, classes=None):
+        """An encoder fitted to training tasks, or as it was before, and these encoded."""
         shared = tasks.shared_labels if self.shared_labels == "auto" else self.shared_labels
         options = {"shared_labels": shared, "normalize_y": self.normalize_y}
         if before is not None:
-            return before.renew(self.estimator, **options)
-        names = check.feature_names(self)
-        return Encoder.fit(self.estimator, tasks, classes=classes, feature_names=names, **options)
+            encoder = before.encoder.renew(self.estimator, **options)
+            return encoder, self._encode_training(tasks, encoder)
+        check_learnable(tasks, self.n_shots, own_classes=is_classifier(self) and not shared)
+        names = names_seen(self)
+        return Encoder.fit_encode(
+            self.estimator, tasks, classes=classes, feature_names=names, **options
+        )
 
-    def _encode_training(self, tasks):
-        check.check_training_tasks(tasks, self._encoder, self.n_shots)
-        return self._encoder.encode(tasks)
+    def _encode_training(self, tasks, encoder):
+        check_learnable(tasks, self.n_shots, own_classes=not encoder.shared_labels)
+        return encoder.encode(tasks)
 
-    def _init_params(self, random_state):
-        self.algorithm_ = clone(check.resolve_algorithm(self.algorithm))
-        encoder = self._encoder
-        return self.algorithm_.init_params(encoder.network, random_state, encoder.dtype)
-
-    def _stream(self, X, arrays, random_state):
-        """Episodes to train on, and the one of the tasks that judge."""
-        options = {"n_shots": self.n_shots, "n_query": self.n_query, "support": self.support}
+    def _episodes(self, source, encoder, arrays, random_state):
+        """A stream of episodes to train on, and the episode of the validation tasks."""
+        options = self._episode_options()
         sampler = EpisodeSampler(arrays, **options)
-        if not check.is_distribution(X):
-            training, judges = self._split_tasks(len(arrays), random_state)
+        if source.draw is None:
+            training, validation = self._split_tasks(len(arrays), random_state)
             stream = CollectionStream(sampler, training, self.meta_batch_size)
-            return stream, sampler.draw(judges, random_state)
+            return stream, sampler.draw(validation, random_state)
 
         def sample(n_tasks, random_state):
-            tasks = check.sample_tasks(self, X, n_tasks, random_state, reset=False)
-            return self._encode_training(tasks)[0]
+            return self._encode_training(source.draw(n_tasks, random_state), encoder).arrays
 
         task_size = arrays.X.size / len(arrays)
         stream = DistributionStream(sample, options, self.meta_batch_size, task_size)
         return stream, sampler.draw(np.arange(len(arrays)), random_state)
 
-    def _split_tasks(self, n_tasks, random_state):
-        """Tasks to train on, and those whose episodes judge, repeated until they suffice.
+    def _episode_options(self):
+        return {
+            "n_shots": self.n_shots,
+            "n_query": self.n_query,
+            "support_order": self.support_order,
+        }
 
-        Where there are too few to hold any out, the training tasks judge.
+    def _split_tasks(self, n_tasks, random_state):
+        """Tasks to train on, and those to validate on, repeated until their episodes suffice.
+
+        Where there are too few to hold any out, the training tasks validate.
         """
         order = random_state.permutation(n_tasks)
         n_held_out = round(self.validation_fraction * n_tasks) if self.early_stopping else 0
         n_held_out = min(n_held_out, n_tasks - 1)
-        judges = order[:n_held_out] if n_held_out else order
-        return order[n_held_out:], np.tile(judges, -(-HELD_OUT_EPISODES // len(judges)))
+        validation = order[:n_held_out] if n_held_out else order
+        repeats = -(-VALIDATION_EPISODES // len(validation))
+        return order[n_held_out:], np.tile(validation, repeats)
 
-    def _start(self, params, random_state):
+    def _start(self, params, network, random_state):
         mlp, _ = split_estimator(self.estimator)
         return TrainingState.start(
-            params, self._encoder.network, random_state, meta_lr=self.meta_lr, alpha=mlp.alpha
+            params, network, random_state, meta_lr=self.meta_lr, alpha=mlp.alpha
         )
 
-    def _train(self, params, stream, episode, random_state):
-        state = self._start(params, random_state)
-        gate = Gate(episode, self.tol, self.n_iter_no_change) if self.early_stopping else None
-        kept = train(
-            self.algorithm_,
-            self._encoder.network,
-            state,
-            stream,
-            max_iter=self.max_iter,
-            gate=gate,
-            verbose=self.verbose,
-        )
-        self._state = state
-        self._keep(kept, episode)
-        self.validation_scores_ = gate.scores if gate else None
-        self.best_iter_ = gate.best_iter if gate else state.n_iter
-
-    def _keep(self, params, episode):
+    def _keep(self, encoder, algorithm, params, validation, state):
         """Take parameters as the meta-learned ones; training would go on from them."""
-        network = self._encoder.network
-        self._params = self.algorithm_.calibrate(network, params, *episode)
-        self._state.rebase(self._params)
-        self.loss_curve_, self.n_iter_ = self._state.loss_curve, self._state.n_iter
-        layers = self.algorithm_.prior(network, self._params).layers
-        own = None if self._encoder.shared_labels else np.arange(self._encoder.targets.n_classes)
-        self.estimator_ = export(self._encoder, layers, own)
+        params = algorithm.calibrate(encoder.network, params, *validation)
+        state.rebase(params)
+        self._learned, self._training = Learned(encoder, algorithm, params), state
+        self.algorithm_, self.estimator_ = algorithm, self._learned.export_prior()
+        self.n_iter_ = state.n_iter
 
     def _forget(self, n_tasks):
         """The parameters have moved on: what was adapted with the old ones is no more."""
         self.n_tasks_ = n_tasks
         self._known = self._current = None
+
+    def _serve(self, encoded):
+        """Learn tasks and serve them from now on."""
+        tasks = self._learned.learn(encoded, self.n_jobs)
+        if len(tasks) == 1 and tasks.ids[0] is None:
+            self._current = tasks
+        else:
+            self._known = tasks if self._known is None else self._known.merge(tasks)
+
+    def _ask(self, X, groups):
+        """Rows to predict, encoded, and where their tasks are found."""
+        check_is_fitted(self)
+        rows, groups = query_rows(self, X, groups)
+        X = self._learned.encoder.features.transform(rows)
+        tasks = self._current if groups is None else self._known
+        if tasks is None:
+            place = np.full(len(X), UNKNOWN)
+        else:
+            place = np.zeros(len(X), int) if groups is None else tasks.find(groups)
+        if np.any(place == UNKNOWN):
+            self._check_unknown(groups, place)
+        return Asked(X, place, tasks)
+
+    def _check_unknown(self, groups, place):
+        if groups is None:
+            what = "the rows name no task, and fit_adapt was given none without an id"
+        else:
+            what = f"task {plain(groups[place == UNKNOWN][0])!r} was never adapted"
+        if self.handle_unknown == "error":
+            raise ValueError(f"{what}; adapt it first, or set handle_unknown='prior'")
+        if not self._learned.encoder.shared_labels:
+            raise ValueError(f"{what}, and the prior knows no classes: each task has its own")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -359,3 +639,13 @@ class MetaLearner(PredictionMixin, MetaEstimatorMixin, BaseEstimator):
             tags.classifier_tags.multi_label = False
             tags.target_tags.multi_output = False
         return tags
+
+
+def _warm_params(fresh, kept):
+    """The parameters that a warm start goes on from, if they still fit."""
+    if fresh.layout.shapes != kept.layout.shapes:
+        raise ValueError(
+            "warm_start=True goes on from the last fit's parameters, but the network or the "
+            f"algorithm has changed: expected {fresh.layout.shapes}, found {kept.layout.shapes}"
+        )
+    return kept

@@ -1,6 +1,7 @@
 """The algorithms: each a way to learn a task from a handful of rows."""
 
-from ._base import MetaAlgorithm
+from .._compat import Interval, Options, StrOptions
+from ._base import AdaptedTasks, MetaAlgorithm, PredictsStd, extended_params
 from .bayesian_head import BayesianHead
 from .cavia import CAVIA
 from .deep_kernel_gp import DeepKernelGP
@@ -39,15 +40,21 @@ __all__ = [
     "CAVIA",
     "FOMAML",
     "MAML",
+    "AdaptedTasks",
     "BayesianHead",
     "DeepKernelGP",
     "ImplicitMAML",
+    "Interval",
     "Joint",
     "MetaAlgorithm",
     "MetaSGD",
     "NeuralProcess",
+    "Options",
+    "PredictsStd",
     "ProtoMAML",
     "Prototypes",
     "Reptile",
     "RidgeHead",
+    "StrOptions",
+    "extended_params",
 ]

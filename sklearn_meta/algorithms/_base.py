@@ -1,17 +1,62 @@
 """The contract of an algorithm: what a task's learning is, and how it is learned.
 
 The outer loop, `predict`, the export and the gradient check are written once against
-the three verbs of `MetaAlgorithm`.
+`MetaAlgorithm`'s three verbs and against `AdaptedTasks`, what `learn` returns.
 """
 
 from abc import ABCMeta, abstractmethod
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from ..network import LOSSES, Params, TaskWeights
 
-SPEED = 10.0  # Adam moves all entries alike, yet the logarithm of a precision has far to go
+LOG_LR_SCALE = 10.0  # of the outer learning rate
+
+
+@runtime_checkable
+class AdaptedTasks(Protocol):
+    """A batch of tasks that were learned.
+
+    `sklearn_meta.network.TaskWeights` is one, for tasks that are networks again; its methods
+    are these. Another kind is exported by an implementation registered with
+    `sklearn_meta.export.export.register`.
+    """
+
+    def outputs(self, network, X, logit_mask=None):
+        """Outputs before the link of rows X (tasks, rows, features), (tasks, rows, outputs).
+
+        A `logit_mask`, (tasks, 1, outputs), is added to them.
+        """
+
+    def take(self, tasks):
+        """Some of the tasks, by an array of their numbers, in that order."""
+
+    def task(self, number):
+        """One of them by itself, of the same class: what is exported."""
+
+    def finite(self, n_tasks):
+        """Mask of the tasks all of whose numbers are finite, (tasks,)."""
+
+    @classmethod
+    def concatenate(cls, parts):
+        """The tasks of several batches in one, in their order."""
+
+
+@runtime_checkable
+class PredictsStd(Protocol):
+    """Adapted tasks that know how sure they are."""
+
+    def std(self, network, X, logit_mask=None):
+        """Predictive standard deviation of rows X (tasks, rows, features).
+
+        Returns
+        -------
+        ndarray of shape (tasks, rows, outputs)
+            Of targets, noise and all, in the units in which the network sees them; or of
+            class probabilities.
+        """
 
 
 class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
@@ -21,9 +66,14 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
     ----------
     losses : tuple of str
         Losses of the networks that it can learn with, of the class: by default all.
+    exact_gradient : bool
+        Whether `meta_gradient` is the derivative of the loss that it returns, by default True.
+        Where it is not, a method ``gradient_definition(network, params, support, query)`` gives
+        what it is instead, (size,), found the plain way.
     """
 
     losses = tuple(LOSSES)
+    exact_gradient = True
     _parameter_constraints: dict = {}
 
     def init_params(self, network, random_state, dtype):
@@ -48,19 +98,22 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
         return Params(network.init_vector(random_state, dtype), network.layout)
 
     @abstractmethod
-    def adapt(self, network, params, support):
+    def learn(self, network, params, support):
         """Learn a batch of tasks from their support rows.
 
         Parameters
         ----------
         network : MLP
         params : Params
+            Not to be written to.
         support : TaskBatch
+            A row of weight w counts as w rows, one of weight 0 not at all; a task may have
+            no rows.
 
         Returns
         -------
-        TaskWeights
-            Or what else has its methods, where a learned task is no network.
+        AdaptedTasks
+            With no rows, what `prior` is.
         """
 
     @abstractmethod
@@ -71,6 +124,7 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
         ----------
         network : MLP
         params : Params
+            Not to be written to.
         support, query : TaskBatch
 
         Returns
@@ -78,8 +132,12 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
         loss : float
             Mean over tasks of the mean over query rows.
         gradient : ndarray of shape (size,)
-            Laid out like `params`.
+            Its derivative by ``params.vector``: the outer optimiser moves against it.
         """
+
+    def at_step(self, step):
+        """The algorithm in meta-step `step`, from 0: itself, unless a setting is scheduled."""
+        return self
 
     def calibrate(self, network, params, support, query):
         """Parameters that have a closed form once training is over, set; the others as is.
@@ -89,7 +147,7 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
         network : MLP
         params : Params
         support, query : TaskBatch
-            Of held-out tasks, where there are any.
+            Of validation tasks, where there are any.
 
         Returns
         -------
@@ -109,12 +167,33 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
             )
 
 
-def extended_params(network, own, random_state, dtype):
-    """The network's weights as drawn, and behind them arrays of these shapes, 0."""
-    layout = network.layout.extend(own)
+def extended_params(network, own, random_state, dtype, logs=()):
+    """The network's weights as drawn, and behind them arrays of these shapes, 0.
+
+    Parameters
+    ----------
+    network : MLP
+    own : dict of str to tuple of int
+        Shapes of the algorithm's own arrays.
+    random_state : RandomState
+    dtype : numpy dtype
+    logs : sequence of str, default=()
+        Those that hold logarithms of positive numbers: they are learned ten times as fast, since
+        Adam moves all entries alike, yet the logarithm of a precision has far to go.
+
+    Returns
+    -------
+    Params
+    """
+    layout = network.layout.extend(own, dict.fromkeys(logs, LOG_LR_SCALE))
     params = Params(np.zeros(layout.size, dtype), layout)
     params.vector[: network.layout.size] = network.init_vector(random_state, dtype)
     return params
+
+
+def steps_on_new_task(algorithm):
+    """Gradient steps on a new task: `adapt_steps`, or as many as in training."""
+    return algorithm.inner_steps if algorithm.adapt_steps is None else algorithm.adapt_steps
 
 
 def zero_head(network, params):

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .._compat import Interval
-from ..network import Params, TaskWeights, posterior_mode, product
-from ._base import SPEED, MetaAlgorithm, extended_params, zero_head
+from ..network import TaskWeights, posterior_mode, product
+from ._base import MetaAlgorithm, extended_params, zero_head
+from ._bayesian_tasks import BayesianTasks
 
 
 class Whitened(NamedTuple):
@@ -78,19 +79,22 @@ class BayesianHead(MetaAlgorithm):
         own = {"log_precision": (network.n_features + 1,)}
         if network.loss.deviance:
             own["log_noise"] = (network.n_outputs,)
-        params = extended_params(network, own, random_state, dtype)
+        params = extended_params(network, own, random_state, dtype, logs=["log_precision"])
         if network.exchangeable_outputs:
             zero_head(network, params)
-        params["log_precision"][...] = np.log(self.init_precision) / SPEED
+        params["log_precision"][...] = np.log(self.init_precision)
         if network.loss.deviance:
             params["log_noise"][...] = np.log(self.init_noise)
         return params
 
-    def adapt(self, network, params, support):
+    def learn(self, network, params, support):
         U = self._posterior(network, params, support).U
-        head = _prior_mean(network, params) + _scale(params)[:, None] * U  # (tasks, p, k)
-        body = network.layers(params.vector)[:-1]
-        return TaskWeights([*body, (head[:, :-1], head[:, -1])])
+        scale, noise = _scale(params), None
+        head = _prior_mean(network, params) + scale[:, None] * U  # (tasks, p, k)
+        weights = TaskWeights([*network.layers(params.vector)[:-1], (head[:, :-1], head[:, -1])])
+        if network.loss.deviance:
+            noise = np.exp(params["log_noise"])
+        return BayesianTasks.condition(network, weights, scale, noise, support)
 
     def meta_gradient(self, network, params, support, query):
         X = np.concatenate([support.X, query.X], axis=1)
@@ -99,7 +103,7 @@ class BayesianHead(MetaAlgorithm):
         Q = rows.scaled[:, n:]
         mode = posterior_mode(loss, rows.scaled[:, :n], rows.base[:, :n], support)
         z = rows.base[:, n:] + Q @ mode.U  # (tasks, m, k)
-        delta = loss.delta(loss.mean(z), query) / np.asarray(len(z), z.dtype)
+        delta = loss.delta(loss.mean(z), query) / len(z)
         d_support, d_base = mode.adjoint(Q.mT @ delta)
         # over a single output, NumPy is slow as a matrix product
         d_query = delta * mode.U.mT if network.n_outputs == 1 else delta @ mode.U.mT
@@ -118,55 +122,14 @@ class BayesianHead(MetaAlgorithm):
         """
         if not network.loss.deviance:
             return params
-        layers = self.adapt(network, params, support).layers
-        z = network.outputs(layers, query.X)
+        tasks = self.learn(network, params, support)
+        z = tasks.outputs(network, query.X)
         deviance = network.loss.row_losses(z[..., None], query.y[..., None])  # each output's
-        spread = 1.0
-        if network.loss.quadratic:
-            spread = self._spread(network, params, support, query.X)
+        spread = tasks.spread(network, query.X) if network.loss.quadratic else 1.0
         noise = np.einsum("tm,tmk->k", query.share, deviance / spread) / len(z)
-        calibrated = Params(params.vector.copy(), params.layout)
+        calibrated = params.copy()
         calibrated["log_noise"][...] = np.log(np.maximum(noise, np.finfo(noise.dtype).tiny))
         return calibrated
-
-    def predict_std(self, network, params, support, X):
-        """Predictive standard deviation: of targets, or of class probabilities.
-
-        Parameters
-        ----------
-        network : MLP
-        params : Params
-        support : TaskBatch
-        X : ndarray of shape (tasks, m, features)
-
-        Returns
-        -------
-        ndarray of shape (tasks, m, outputs)
-        """
-        loss = network.loss
-        if loss.quadratic:
-            noise = np.exp(params["log_noise"])
-            return np.sqrt(noise * self._spread(network, params, support, X))
-        mode = self._posterior(network, params, support)
-        query = self._whiten(network, params, X, support.logit_mask)
-        mean = loss.mean(query.base + query.scaled @ mode.U)
-        covariance = mode.output_covariance(query.scaled)  # (tasks, m, k, k)
-        if loss.deviance:
-            variance = np.einsum("tmkk->tmk", covariance)
-            std = np.sqrt(np.exp(params["log_noise"]) * (mean + mean**2 * variance))
-            return std.astype(X.dtype, copy=False)
-        half = loss.curvature(mean[:, :, None], covariance)  # from logits to probabilities
-        both = loss.curvature(mean[:, :, None], half.mT)
-        variance = np.maximum(np.einsum("tmkk->tmk", both), 0)
-        most = mean * (1 - mean)  # the variance of a number between 0 and 1 with this mean
-        return np.sqrt(np.minimum(variance, most)).astype(X.dtype, copy=False)
-
-    def _spread(self, network, params, support, X):
-        """Predictive variance over noise, squared error, (tasks, m, 1)."""
-        Q = self._whiten(network, params, X, support.logit_mask).scaled
-        covariance = self._posterior(network, params, support).solve(Q.mT)  # (tasks, p, m)
-        variance = np.einsum("tmp,tpm->tm", Q, covariance)[..., None]
-        return 1 + np.maximum(variance, 0)
 
     def _posterior(self, network, params, support):
         rows = self._whiten(network, params, support.X, support.logit_mask)
@@ -187,11 +150,8 @@ class BayesianHead(MetaAlgorithm):
         d_features = d_scaled * _scale(params) + product(d_base, prior_mean.T)
         layers = network.layers(params.vector)
         deltas = network.hidden_deltas(layers, rows.inputs, d_features[..., :-1])
-        gradient = Params(np.zeros_like(params.vector), params.layout)
-        gradient.vector[: network.layout.size] = network.gradient(rows.inputs, deltas)
-        gradient["log_precision"][...] = (-0.5 * SPEED) * np.einsum(
-            "tnp,tnp->p", d_scaled, rows.scaled
-        )
+        gradient = params.gradient(network.gradient(rows.inputs, deltas))
+        gradient["log_precision"][...] = -0.5 * np.einsum("tnp,tnp->p", d_scaled, rows.scaled)
         if not network.exchangeable_outputs:
             d_head = rows.F.reshape(-1, len(prior_mean)).T @ d_base.reshape(-1, network.n_outputs)
             weights, bias = network.names[-1]
@@ -207,4 +167,4 @@ def _prior_mean(network, params):
 
 def _scale(params):
     """Prior standard deviations in units of the noise, (p,)."""
-    return np.exp((-0.5 * SPEED) * params["log_precision"])
+    return np.exp(-0.5 * params["log_precision"])

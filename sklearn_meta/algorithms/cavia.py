@@ -5,8 +5,8 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._compat import Interval
-from ..network import InnerLoop, Params, TaskWeights
-from ._base import MetaAlgorithm, extended_params
+from ..network import InnerLoop, TaskWeights
+from ._base import MetaAlgorithm, extended_params, steps_on_new_task
 
 
 class CAVIA(MetaAlgorithm):
@@ -68,8 +68,8 @@ class CAVIA(MetaAlgorithm):
         params["context_weights"][...] = random_state.uniform(-bound, bound, shape)
         return params
 
-    def adapt(self, network, params, support):
-        n_steps = self.inner_steps if self.adapt_steps is None else self.adapt_steps
+    def learn(self, network, params, support):
+        n_steps = steps_on_new_task(self)
         contexts, _ = self._descend(network, params, support, n_steps)
         return TaskWeights(_layers(network, params, contexts[-1]))
 
@@ -77,7 +77,7 @@ class CAVIA(MetaAlgorithm):
         contexts, steps = self._descend(network, params, support, self.inner_steps)
         loop = InnerLoop(network, _layers(network, params, contexts[-1]), support, [], query)
         loss, layers = loop.meta_gradient()
-        gradient = Params(np.zeros_like(params.vector), params.layout)
+        gradient = params.gradient(())
         V = self._add(network, params, gradient, layers, contexts[-1])
         rate, context_weights = float(self.inner_lr), params["context_weights"]
         for context, step in zip(contexts[-2::-1], reversed(steps), strict=True):

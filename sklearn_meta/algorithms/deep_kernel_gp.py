@@ -6,9 +6,10 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from .._compat import Interval, StrOptions
-from ..network import Params, TaskWeights, affine
-from ._base import SPEED, MetaAlgorithm, extended_params, zero_head
-from ._gaussian_process import KERNELS, GaussianProcesses, count_outputs, evidence
+from ..network import TaskWeights, affine
+from ._base import MetaAlgorithm, extended_params, zero_head
+from ._gaussian_processes import GaussianProcesses
+from ._kernels import KERNELS, evidence
 
 MIN_NOISE = 1e-6  # over the signal: what has no noise at all would be infinitely likely
 INIT_GAIN, GAINS = 4.0, (0.1, 100.0)  # at labels +-1, before and in calibration
@@ -78,26 +79,27 @@ class DeepKernelGP(MetaAlgorithm):
 
     def init_params(self, network, random_state, dtype):
         self._check_loss(network, "squared error or classes; for loss='poisson' take BayesianHead")
-        own = dict.fromkeys(["log_ratio", "log_length_scale", "log_noise"], ())
+        logs = ["log_ratio", "log_length_scale", "log_noise"]
+        own = dict.fromkeys(logs, ())
         if not network.loss.quadratic:
             own["log_gain"] = ()
-        params = extended_params(network, own, random_state, dtype)
+        params = extended_params(network, own, random_state, dtype, logs)
         if network.exchangeable_outputs:
             zero_head(network, params)
         length_scale = self.init_length_scale * np.sqrt(network.n_features)
-        params["log_ratio"][...] = -np.log(self.init_noise) / SPEED
-        params["log_length_scale"][...] = np.log(length_scale) / SPEED
-        params["log_noise"][...] = np.log(self.init_noise) / SPEED
+        params["log_ratio"][...] = -np.log(self.init_noise)
+        params["log_length_scale"][...] = np.log(length_scale)
+        params["log_noise"][...] = np.log(self.init_noise)
         if not network.loss.quadratic:
             params["log_gain"][...] = np.log(INIT_GAIN)
         return params
 
-    def adapt(self, network, params, support):
+    def learn(self, network, params, support):
         layers = network.layers(params.vector)
         F = network.hidden(layers, support.X)[-1]
         residual = _targets(network, support) - affine(F, *layers[-1])
         kernel, gain = self._kernel(params), _gain(network, params)
-        return GaussianProcesses.fit(layers, kernel, gain, F, residual, support.weight)
+        return GaussianProcesses.condition(layers, kernel, gain, F, residual, support.weight)
 
     def meta_gradient(self, network, params, support, query):
         """Negative log marginal likelihood of all rows, per row and output."""
@@ -105,48 +107,20 @@ class DeepKernelGP(MetaAlgorithm):
         layers = network.layers(params.vector)
         inputs = network.hidden(layers, batch.X)
         residual = _targets(network, batch) - affine(inputs[-1], *layers[-1])
-        n_outputs = count_outputs(network, batch.logit_mask)
+        n_outputs = _count_outputs(network, batch.logit_mask)
         kernel = self._kernel(params)
         found = evidence(kernel, inputs[-1], residual, batch.weight, n_outputs)
         delta = -found.d_residual
         d_features = found.d_features + delta @ layers[-1][0].T
         deltas = [*network.hidden_deltas(layers, inputs, d_features), delta]
-        gradient = Params(np.zeros_like(params.vector), params.layout)
-        gradient.vector[: network.layout.size] = network.gradient(inputs, deltas)
+        gradient = params.gradient(network.gradient(inputs, deltas))
         if network.exchangeable_outputs:
             zero_head(network, gradient)
         slope = 1 - MIN_NOISE * kernel.ratio
-        gradient["log_ratio"][...] = SPEED * slope * found.d_log_ratio
-        gradient["log_length_scale"][...] = SPEED * found.d_log_length_scale
-        gradient["log_noise"][...] = SPEED * found.d_log_noise
+        gradient["log_ratio"][...] = slope * found.d_log_ratio
+        gradient["log_length_scale"][...] = found.d_log_length_scale
+        gradient["log_noise"][...] = found.d_log_noise
         return found.losses.mean().astype(inputs[-1].dtype), gradient.vector
-
-    def predict_std(self, network, params, support, X):
-        """Predictive standard deviation of targets.
-
-        Parameters
-        ----------
-        network : MLP
-        params : Params
-        support : TaskBatch
-        X : ndarray of shape (tasks, m, features)
-
-        Returns
-        -------
-        ndarray of shape (tasks, m, outputs)
-
-        Raises
-        ------
-        ValueError
-            Of class probabilities, which have none here.
-        """
-        if not network.loss.quadratic:
-            raise ValueError(
-                "return_std of class probabilities needs BayesianHead; DeepKernelGP, which "
-                "regresses on labels, has none"
-            )
-        std = self.adapt(network, params, support).predict_std(network, X)
-        return np.repeat(std, network.n_outputs, axis=-1)
 
     def calibrate(self, network, params, support, query):
         """Set the gain to that with the least log-loss on the query rows.
@@ -155,7 +129,7 @@ class DeepKernelGP(MetaAlgorithm):
         """
         if network.loss.quadratic:
             return params
-        means = self.adapt(network, params, support)._replace(gain=1.0)
+        means = self.learn(network, params, support).with_gain(1.0)
         z = means.outputs(network, query.X)
 
         def log_loss(log_gain):
@@ -164,7 +138,7 @@ class DeepKernelGP(MetaAlgorithm):
                 logits += query.logit_mask
             return network.loss.task_losses(logits, query).mean()
 
-        calibrated = Params(params.vector.copy(), params.layout)
+        calibrated = params.copy()
         found = minimize_scalar(log_loss, bounds=np.log(GAINS), method="bounded")
         calibrated["log_gain"][...] = found.x
         return calibrated
@@ -177,7 +151,7 @@ class DeepKernelGP(MetaAlgorithm):
 
     def _kernel(self, params):
         inverse, length_scale, noise = (
-            np.exp(sign * SPEED * float(params[name]))
+            np.exp(sign * float(params[name]))
             for sign, name in ((-1, "log_ratio"), (1, "log_length_scale"), (1, "log_noise"))
         )
         return KERNELS[self.kernel](1 / (MIN_NOISE + inverse), length_scale, noise)
@@ -188,10 +162,17 @@ def _gain(network, params):
     return 1.0 if network.loss.quadratic else float(np.exp(params["log_gain"]))
 
 
+def _count_outputs(network, logit_mask):
+    """That each task has, an int or (tasks, 1, 1)."""
+    if logit_mask is None:
+        return network.n_outputs
+    return (logit_mask == 0).sum(axis=-1, keepdims=True)
+
+
 def _targets(network, batch):
     """Targets; of classes, labels: 2 for the class and 0 for others, less their mean."""
     if network.loss.quadratic:
         return batch.y
-    n_classes = np.maximum(count_outputs(network, batch.logit_mask), 2)
+    n_classes = np.maximum(_count_outputs(network, batch.logit_mask), 2)
     labels = 2 * batch.y - (2 / n_classes).astype(batch.y.dtype)
     return labels if batch.logit_mask is None else labels * (batch.logit_mask == 0)

@@ -45,6 +45,7 @@ class ImplicitMAML(MetaAlgorithm):
     ImplicitMAML(penalty=1.0)
     """
 
+    exact_gradient = False
     _parameter_constraints = {
         "penalty": [Interval(Real, 0, None, closed="neither")],
         "inner_lr": [Interval(Real, 0, None, closed="neither")],
@@ -58,7 +59,7 @@ class ImplicitMAML(MetaAlgorithm):
         self.inner_steps = inner_steps
         self.cg_steps = cg_steps
 
-    def adapt(self, network, params, support):
+    def learn(self, network, params, support):
         return TaskWeights(network.layers(self._descend(network, params, support)))
 
     def meta_gradient(self, network, params, support, query):

@@ -41,7 +41,7 @@ class Joint(MetaAlgorithm):
         self.inner_steps = inner_steps
         self.inner_lr = inner_lr
 
-    def adapt(self, network, params, support):
+    def learn(self, network, params, support):
         rates = [[float(self.inner_lr)] * network.n_layers] * self.inner_steps
         return InnerLoop(network, network.layers(params.vector), support, rates).weights()
 

@@ -1,12 +1,13 @@
 """Model-agnostic meta-learning: a start from which gradient steps learn fast."""
 
+import copy
 from numbers import Integral, Real
 
 import numpy as np
 
 from .._compat import Interval, Options, StrOptions
 from ..network import InnerLoop, Params
-from ._base import MetaAlgorithm, extended_params
+from ._base import MetaAlgorithm, extended_params, steps_on_new_task
 
 
 class MAML(MetaAlgorithm):
@@ -36,9 +37,9 @@ class MAML(MetaAlgorithm):
     learn_inner_lr : {False, "layer", "step", "parameter"}, default=False
         Learn the rates, too: one a layer, one a layer and step (as in MAML++), or one for
         each entry of the weights (Meta-SGD). They may become negative.
-    multi_step_loss : int, default=0
-        Number of meta-steps, as of which only the query loss after the last step counts; up to
-        there the earlier ones count as well, less and less (MAML++).
+    multi_step_iter : int, default=0
+        Meta-steps over which the query losses after earlier steps count as well, less and less
+        (MAML++'s multi-step loss); from then on only the one after the last step does.
 
     References
     ----------
@@ -68,7 +69,7 @@ class MAML(MetaAlgorithm):
         "first_order": ["boolean"],
         "adapt_layers": [StrOptions({"all", "head", "body"})],
         "learn_inner_lr": [StrOptions({"layer", "step", "parameter"}), Options(bool, {False})],
-        "multi_step_loss": [Interval(Integral, 0, None, closed="left")],
+        "multi_step_iter": [Interval(Integral, 0, None, closed="left")],
     }
 
     def __init__(
@@ -80,7 +81,7 @@ class MAML(MetaAlgorithm):
         first_order=False,
         adapt_layers="all",
         learn_inner_lr=False,
-        multi_step_loss=0,
+        multi_step_iter=0,
     ):
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
@@ -88,7 +89,20 @@ class MAML(MetaAlgorithm):
         self.first_order = first_order
         self.adapt_layers = adapt_layers
         self.learn_inner_lr = learn_inner_lr
-        self.multi_step_loss = multi_step_loss
+        self.multi_step_iter = multi_step_iter
+
+    _early = 0.0  # what the losses after earlier steps count beside the last one's
+
+    @property
+    def exact_gradient(self):
+        return not self.first_order
+
+    def at_step(self, step):
+        if step >= self.multi_step_iter:
+            return self
+        scheduled = copy.copy(self)
+        scheduled._early = 1 - step / self.multi_step_iter
+        return scheduled
 
     def init_params(self, network, random_state, dtype):
         if self.adapt_layers == "body" and network.n_layers == 1:
@@ -109,8 +123,8 @@ class MAML(MetaAlgorithm):
             params["inner_lr"][...] = self.inner_lr
         return params
 
-    def adapt(self, network, params, support):
-        n_steps = self.inner_steps if self.adapt_steps is None else self.adapt_steps
+    def learn(self, network, params, support):
+        n_steps = steps_on_new_task(self)
         rates = self._rates(network, params, n_steps)
         start, _ = self._start(network, params, support)
         return InnerLoop(network, start, support, rates).weights()
@@ -123,7 +137,7 @@ class MAML(MetaAlgorithm):
             support,
             self._rates(network, params, self.inner_steps),
             query,
-            query_weights=self._query_weights(params.n_iter),
+            query_weights=self._query_weights(),
         )
         learn = "inner_lr" in params.layout.shapes
         loss, gradients = loop.meta_gradient(self.first_order, learn)
@@ -173,12 +187,10 @@ class MAML(MetaAlgorithm):
                 for part, g in zip(layer, gradient or (), strict=False):
                     part += g
 
-    def _query_weights(self, n_iter):
+    def _query_weights(self):
         """What the query loss counts after each step."""
-        early = max(0.0, 1 - n_iter / self.multi_step_loss) if self.multi_step_loss else 0.0
         k = max(1, self.inner_steps)
-        weights = [early / k] * (k - 1) + [1 - early * (k - 1) / k]
-        return [float(weight) for weight in weights]  # NumPy's own would make float32 float64
+        return [self._early / k] * (k - 1) + [1 - self._early * (k - 1) / k]
 
 
 def _where(moves, rates):

@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 
 from .._compat import Interval
-from ..network import MLP, Params, TaskWeights, affine, product
+from ..network import MLP, TaskWeights, affine, both_classes, one_logit, product
 from ._base import MetaAlgorithm, extended_params, zero_head
 
 
@@ -78,16 +78,15 @@ class NeuralProcess(MetaAlgorithm):
         params["from_representation"][...] = random_state.uniform(-bound, bound, (size, width))
         return params
 
-    def adapt(self, network, params, support):
+    def learn(self, network, params, support):
         _, _, r = self._read(network, params, support)
         return TaskWeights(_generated(network, params, r))
 
     def meta_gradient(self, network, params, support, query):
         inputs, shares, r = self._read(network, params, support)
         at = network.run(_generated(network, params, r), query)
-        deltas = [delta / np.asarray(len(r), delta.dtype) for delta in at.deltas]
-        gradient = Params(np.zeros_like(params.vector), params.layout)
-        gradient.vector[: network.layout.size] = network.gradient(at.inputs, deltas)
+        deltas = [delta / len(r) for delta in at.deltas]
+        gradient = params.gradient(network.gradient(at.inputs, deltas))
         if network.exchangeable_outputs:
             zero_head(network, gradient)
             d_own = _head_gradient(at.inputs[-1], deltas[-1])
@@ -160,8 +159,8 @@ def _class_shares(support):
     A single output is the logit of the second class: its mean less the first's.
     """
     single = support.y.shape[-1] == 1
-    one_hot = np.concatenate([1 - support.y, support.y], axis=-1) if single else support.y
+    one_hot = both_classes(support.y) if single else support.y
     mass = support.weight[..., None] * one_hot
     total = mass.sum(axis=1, keepdims=True)
     shares = mass / np.where(total > 0, total, 1)
-    return shares[..., 1:] - shares[..., :1] if single else shares
+    return one_logit(shares) if single else shares

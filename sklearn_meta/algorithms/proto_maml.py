@@ -2,9 +2,8 @@
 
 from numbers import Integral, Real
 
-import numpy as np
-
 from .._compat import Interval
+from ..network import both_logits
 from .maml import MAML
 from .prototypes import Prototypes, backward, class_means, distance_head
 
@@ -84,7 +83,7 @@ class ProtoMAML(MAML):
         inputs, means = origin
         V, v = gradients[-1]  # (tasks, p, outputs), (tasks, outputs)
         if network.n_outputs == 1:  # the logit is the second class's minus the first's
-            V, v = np.concatenate([-V, V], axis=-1), np.concatenate([-v, v], axis=-1)
+            V, v = both_logits(V), both_logits(v)
         d_sums = 2 * (V.mT - v[..., None] * means.C) / means.total  # (tasks, classes, p)
         gradient = backward(network, params, inputs, means, d_sums, means.members @ d_sums)
         for name, part in zip(network.names[:-1], gradients[:-1], strict=True):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._compat import Interval
-from ..network import Params, TaskWeights, affine
-from ._base import SPEED, MetaAlgorithm, extended_params, zero_head
+from ..network import TaskWeights, affine, both_classes, both_logits, one_logit
+from ._base import MetaAlgorithm, extended_params, zero_head
 
 
 class Means(NamedTuple):
@@ -69,15 +69,16 @@ class Prototypes(MetaAlgorithm):
         own, shape = {}, (max(2, network.n_outputs), network.n_features)
         if not network.exchangeable_outputs:
             own = {"prototypes": shape, "log_kappa": ()}
-        params = extended_params(network, own, random_state, dtype)
+        logs = [name for name in own if name == "log_kappa"]
+        params = extended_params(network, own, random_state, dtype, logs=logs)
         zero_head(network, params)
         if own:
             bound = 1 / np.sqrt(network.n_features)
             params["prototypes"][...] = random_state.uniform(-bound, bound, shape)
-            params["log_kappa"][...] = np.log(self.init_kappa) / SPEED
+            params["log_kappa"][...] = np.log(self.init_kappa)
         return params
 
-    def adapt(self, network, params, support):
+    def learn(self, network, params, support):
         layers = network.layers(params.vector)
         F = network.hidden(layers, support.X)[-1]
         return TaskWeights(
@@ -93,9 +94,9 @@ class Prototypes(MetaAlgorithm):
         z = affine(Q, *distance_head(means.C, network))  # (tasks, m, k)
         if query.logit_mask is not None:
             z += query.logit_mask
-        delta = loss.delta(loss.mean(z), query) / np.asarray(len(z), z.dtype)
+        delta = loss.delta(loss.mean(z), query) / len(z)
         if network.n_outputs == 1:
-            delta = np.concatenate([-delta, delta], axis=-1)  # at the logits of both classes
+            delta = both_logits(delta)
         d_C = 2 * (delta.mT @ Q - delta.sum(axis=1)[..., None] * means.C)
         d_sums = d_C / means.total  # (tasks, classes, p)
         d_features = np.concatenate([means.members @ d_sums, 2 * (delta @ means.C)], axis=1)
@@ -112,12 +113,12 @@ def _start(network, params):
     if network.exchangeable_outputs:
         shape = max(2, network.n_outputs), network.n_features
         return np.zeros(shape, params.vector.dtype), 0.0
-    return params["prototypes"], np.exp(SPEED * params["log_kappa"])
+    return params["prototypes"], np.exp(params["log_kappa"])
 
 
 def class_means(network, params, F, support):
     """Each task's prototypes, of its support rows' features F (tasks, n, p)."""
-    y = support.y if network.n_outputs > 1 else np.concatenate([1 - support.y, support.y], axis=-1)
+    y = support.y if network.n_outputs > 1 else both_classes(support.y)
     members = support.weight[..., None] * y
     counts = members.sum(axis=1)[..., None]  # (tasks, classes, 1)
     start, kappa = _start(network, params)
@@ -132,16 +133,15 @@ def distance_head(C, network):
     weights, bias = 2 * C.mT, -np.einsum("...kp,...kp->...k", C, C)
     if network.n_outputs > 1:
         return weights, bias
-    return weights[..., 1:] - weights[..., :1], bias[..., 1:] - bias[..., :1]
+    return one_logit(weights), one_logit(bias)
 
 
 def backward(network, params, inputs, means, d_sums, d_features):
     """The gradient of everything, from that at the class sums and at all rows' features."""
     deltas = network.hidden_deltas(network.layers(params.vector), inputs, d_features)
-    gradient = Params(np.zeros_like(params.vector), params.layout)
-    gradient.vector[: network.layout.size] = network.gradient(inputs, deltas)
+    gradient = params.gradient(network.gradient(inputs, deltas))
     if not network.exchangeable_outputs:
         gradient["prototypes"][...] = means.kappa * d_sums.sum(axis=0)
         d_kappa = np.vdot(d_sums, means.start - means.C)
-        gradient["log_kappa"][...] = SPEED * means.kappa * d_kappa
+        gradient["log_kappa"][...] = means.kappa * d_kappa
     return gradient

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._compat import Interval
 from ..network import InnerLoop
-from ._base import MetaAlgorithm
+from ._base import MetaAlgorithm, steps_on_new_task
 
 
 class Reptile(MetaAlgorithm):
@@ -43,6 +43,7 @@ class Reptile(MetaAlgorithm):
     Reptile(inner_steps=5)
     """
 
+    exact_gradient = False
     _parameter_constraints = {
         "inner_lr": [Interval(Real, 0, None, closed="neither")],
         "inner_steps": [Interval(Integral, 1, None, closed="left")],
@@ -56,8 +57,8 @@ class Reptile(MetaAlgorithm):
         self.adapt_steps = adapt_steps
         self.inner_batch_size = inner_batch_size
 
-    def adapt(self, network, params, support):
-        n_steps = self.inner_steps if self.adapt_steps is None else self.adapt_steps
+    def learn(self, network, params, support):
+        n_steps = steps_on_new_task(self)
         return self._loop(network, params, support, n_steps).weights()
 
     def meta_gradient(self, network, params, support, query):

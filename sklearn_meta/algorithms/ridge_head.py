@@ -5,8 +5,8 @@ from numbers import Real
 import numpy as np
 
 from .._compat import Interval
-from ..network import LOSSES, Params, TaskWeights, posterior_mode
-from ._base import SPEED, MetaAlgorithm, extended_params
+from ..network import LOSSES, TaskWeights, posterior_mode
+from ._base import MetaAlgorithm, extended_params
 
 
 class RidgeHead(MetaAlgorithm):
@@ -63,17 +63,17 @@ class RidgeHead(MetaAlgorithm):
         own = {"log_penalty": ()}
         if not network.loss.quadratic:
             own["log_scale"] = ()
-        params = extended_params(network, own, random_state, dtype)
+        params = extended_params(network, own, random_state, dtype, logs=own)
         weights, bias = network.names[-1]
         params[weights][...] = 0
         if not _has_bias(network):
             params[bias][...] = 0
-        params["log_penalty"][...] = np.log(self.init_penalty) / SPEED
+        params["log_penalty"][...] = np.log(self.init_penalty)
         if not network.loss.quadratic:
-            params["log_scale"][...] = np.log(self.init_scale) / SPEED
+            params["log_scale"][...] = np.log(self.init_scale)
         return params
 
-    def adapt(self, network, params, support):
+    def learn(self, network, params, support):
         _, _, mode = _regress(network, params, support, support.X)
         head = _scale(network, params) * _whitening(params) * mode.U  # (tasks, p, k)
         *body, (_, bias) = network.layers(params.vector)
@@ -87,13 +87,13 @@ class RidgeHead(MetaAlgorithm):
         z = scale * fitted + params[network.names[-1][1]]
         if query.logit_mask is not None:
             z += query.logit_mask
-        delta = loss.delta(loss.mean(z), query) / np.asarray(len(z), z.dtype)
+        delta = loss.delta(loss.mean(z), query) / len(z)
         d_fitted = scale * delta
         d_support, _ = mode.adjoint(Q.mT @ d_fitted)
         d_F = np.concatenate([d_support, d_fitted @ mode.U.mT], axis=1)
         gradient = _backward(network, params, inputs, F, d_F)
         if not loss.quadratic:
-            gradient["log_scale"][...] = SPEED * np.vdot(d_fitted, fitted)
+            gradient["log_scale"][...] = np.vdot(d_fitted, fitted)
         if _has_bias(network):
             gradient[network.names[-1][1]][...] = delta.sum(axis=(0, 1))
         return loss.task_losses(z, query).mean(), gradient.vector
@@ -119,9 +119,8 @@ def _backward(network, params, inputs, F, d_F):
     layers = network.layers(params.vector)
     d_features = d_F[..., :-1] * _whitening(params)
     deltas = network.hidden_deltas(layers, inputs, d_features)
-    gradient = Params(np.zeros_like(params.vector), params.layout)
-    gradient.vector[: network.layout.size] = network.gradient(inputs, deltas)
-    gradient["log_penalty"][...] = (-0.5 * SPEED) * np.vdot(d_F, F)
+    gradient = params.gradient(network.gradient(inputs, deltas))
+    gradient["log_penalty"][...] = -0.5 * np.vdot(d_F, F)
     return gradient
 
 
@@ -131,8 +130,8 @@ def _has_bias(network):
 
 
 def _whitening(params):
-    return np.exp((-0.5 * SPEED) * params["log_penalty"])
+    return np.exp(-0.5 * params["log_penalty"])
 
 
 def _scale(network, params):
-    return 1.0 if network.loss.quadratic else np.exp(SPEED * params["log_scale"])
+    return 1.0 if network.loss.quadratic else np.exp(params["log_scale"])

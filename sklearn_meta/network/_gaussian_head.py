@@ -8,7 +8,6 @@ normal a priori. The mode minimises ``sum_rows weight * nll(offset + F U) + |U|^
 import warnings
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from sklearn.exceptions import ConvergenceWarning
 
 EXACT = 1e-13  # of conjugate gradients, relative to the right side
@@ -102,7 +101,7 @@ class RidgeMode(_Mode):
         target = root * (self.y - self.offset)
         self.kernel_side = n <= p
         rows = self.rooted if self.kernel_side else self.rooted.mT
-        self.matrix = _add_to_diagonal(rows @ rows.mT, 1)  # (tasks, n, n) or (tasks, p, p)
+        self.matrix = add_to_diagonal(rows @ rows.mT, 1)  # (tasks, n, n) or (tasks, p, p)
         if self.kernel_side:
             self._move_to(self.rooted.mT @ np.linalg.solve(self.matrix, target))
         else:
@@ -213,13 +212,13 @@ class NewtonMode(_Mode):
         """``(W^-1 + K)^-1 FB`` for the row Hessians W and the Gram matrix K."""
         root = np.sqrt(self.weight * self.loss.diagonal(self._mean)).mT  # (tasks, k, n)
         inner = root[..., None] * self.gram[:, None] * root[..., None, :]
-        _add_to_diagonal(inner, 1)
+        add_to_diagonal(inner, 1)
         if not self.loss.coupled:
             return (root * np.linalg.solve(inner, (root * FB.mT)[..., None])[..., 0]).mT
         diagonal = root[..., None] * np.eye(root.shape[-1], dtype=root.dtype)
         E = root[..., None] * np.linalg.solve(inner, diagonal)  # (tasks, k, n, n)
         EB = (E @ FB.mT[..., None])[..., 0]  # (tasks, k, n)
-        total = _add_to_diagonal(E.sum(axis=1), self.weight[..., 0] == 0)  # 1 for padding
+        total = add_to_diagonal(E.sum(axis=1), self.weight[..., 0] == 0)  # 1 for padding
         shared = np.linalg.solve(total, EB.sum(axis=1)[..., None])  # (tasks, n, 1)
         return (EB - (E @ shared[:, None])[..., 0]).mT
 
@@ -249,37 +248,8 @@ class NewtonMode(_Mode):
             d_rows = rows + ratio * d_rows
         return solution
 
-    def output_covariance(self, Q):
-        """Laplace's posterior covariance of the outputs at whitened rows Q (tasks, m, p).
 
-        The Hessian is formed whole, (outputs * p) square, one task after the other.
-
-        Returns
-        -------
-        ndarray of shape (tasks, m, k, k)
-        """
-        tasks = enumerate(Q.astype(self.precision, copy=False))
-        return self._given(np.stack([self._task_covariance(task, rows) for task, rows in tasks]))
-
-    def _task_covariance(self, task, Q):
-        F, mean = self.F[task], self._mean[task]  # (n, p), (n, k)
-        p, k = F.shape[1], mean.shape[1]
-        rows = self.loss.diagonal(mean)[:, :, None] * np.eye(k)  # (n, k, k), row Hessians
-        if self.loss.coupled:
-            rows -= mean[:, :, None] * mean[:, None]
-        rows *= self.weight[task, :, :, None]
-        hessian = np.einsum("nkl,np,nq->kplq", rows, F, F, optimize=True).reshape(k * p, k * p)
-        factor = cho_factor(_add_to_diagonal(hessian, 1), lower=True)
-        covariance = np.empty((len(Q), k, k), F.dtype)
-        for output in range(k):
-            units = np.zeros((k, p, len(Q)), F.dtype)
-            units[output] = Q.T
-            solved = cho_solve(factor, units.reshape(k * p, -1)).reshape(k, p, -1)
-            covariance[:, output] = np.einsum("mp,kpm->mk", Q, solved)
-        return covariance
-
-
-def _add_to_diagonal(matrices, value):
+def add_to_diagonal(matrices, value):
     np.einsum("...ii->...i", matrices)[...] += value
     return matrices
 

@@ -13,10 +13,12 @@ class Layout:
     ----------
     shapes : dict of str to tuple of int
         The arrays, in their order along the vector.
+    lr_scales : dict of str to float, default={}
+        What the outer learning rate is multiplied by for these arrays.
     """
 
-    def __init__(self, shapes):
-        self.shapes = dict(shapes)
+    def __init__(self, shapes, lr_scales=None):
+        self.shapes, self.lr_scales = dict(shapes), dict(lr_scales or {})
         stops = np.cumsum([0, *map(prod, self.shapes.values())]).tolist()
         self.slices = dict(zip(self.shapes, map(slice, stops[:-1], stops[1:]), strict=True))
         self.size = stops[-1]
@@ -26,9 +28,9 @@ class Layout:
         shape = (*vector.shape[:-1], *self.shapes[name])
         return vector[..., self.slices[name]].reshape(shape)
 
-    def extend(self, shapes):
-        """The layout with further arrays behind these."""
-        return Layout(self.shapes | shapes)
+    def extend(self, shapes, lr_scales=None):
+        """The layout with further arrays behind these, and what their rates are multiplied by."""
+        return Layout(self.shapes | shapes, self.lr_scales | (lr_scales or {}))
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,15 @@ class Params:
 
     vector: np.ndarray  # (size,)
     layout: Layout
-    n_iter: int = 0  # meta-steps that it has been through
 
     def __getitem__(self, name):
         return self.layout.view(self.vector, name)
+
+    def copy(self):
+        return Params(self.vector.copy(), self.layout)
+
+    def gradient(self, first):
+        """A gradient laid out alike: `first`, of the arrays that come first, and 0 behind it."""
+        vector = np.zeros_like(self.vector)
+        vector[: len(first)] = first
+        return Params(vector, self.layout)

@@ -1,4 +1,4 @@
-"""What adaptation returns: the layers of one network a task, shared where all agree."""
+"""Networks of a batch of tasks: layers of each task's own, shared where all agree."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ SHARED_NDIM = 2, 1  # of weights and of a bias that all tasks share
 
 
 class TaskWeights(NamedTuple):
-    """The networks of a batch of tasks.
+    """Adapted tasks that are networks (see `sklearn_meta.algorithms.AdaptedTasks`).
 
     Parameters
     ----------
@@ -19,17 +19,17 @@ class TaskWeights(NamedTuple):
 
     layers: list
 
+    def outputs(self, network, X, logit_mask=None):
+        """Outputs before the link of rows X (tasks, rows, features), (tasks, rows, outputs)."""
+        return network.outputs(self.layers, X, logit_mask)
+
     def take(self, tasks):
         """The networks of some tasks, by an array of their numbers, in that order."""
         return self._map(lambda array, shared: array if shared else array[tasks])
 
     def task(self, number):
-        """The layers of one task, [(weights (fan_in, fan_out), bias (fan_out,)), ...]."""
-        return self._map(lambda array, shared: array if shared else array[number]).layers
-
-    def outputs(self, network, X, logit_mask=None):
-        """Outputs before the link of rows X (tasks, rows, features), (tasks, rows, outputs)."""
-        return network.outputs(self.layers, X, logit_mask)
+        """One task's network: layers (fan_in, fan_out), (fan_out,), as if shared."""
+        return self._map(lambda array, shared: array if shared else array[number])
 
     def finite(self, n_tasks):
         """Mask of the tasks all of whose weights are finite, (tasks,)."""
@@ -40,8 +40,8 @@ class TaskWeights(NamedTuple):
                 finite &= np.isfinite(array).all(axis=own_axes)
         return finite
 
-    @staticmethod
-    def concatenate(parts):
+    @classmethod
+    def concatenate(cls, parts):
         """The networks of several batches in one; shared arrays must be the same."""
         if len(parts) == 1:
             return parts[0]
@@ -53,7 +53,7 @@ class TaskWeights(NamedTuple):
                     own[0] if own[0].ndim == ndim else np.concatenate(own) for own, ndim in arrays
                 )
             )
-        return TaskWeights(layers)
+        return cls(layers)
 
     def _map(self, function):
         return TaskWeights(

@@ -1,5 +1,6 @@
 """TaskCollection: many small data sets as one array of rows and an offsets array."""
 
+from dataclasses import dataclass, field
 from numbers import Integral
 
 import numpy as np
@@ -7,10 +8,11 @@ from scipy.sparse import issparse
 
 from .._compat import is_pandas_na, is_scalar_nan, num_features, num_samples, safe_indexing
 from .._messages import of_task, plain
-from ._batch import ragged_rows
+from .._ragged import PER_ROW, PER_TASK, Ragged, as_offsets
 
 
-class TaskCollection:
+@dataclass(frozen=True, eq=False, repr=False)
+class TaskCollection(Ragged):
     """Many tasks, their rows stacked, usable by scikit-learn as samples.
 
     It has a length and slices to a TaskCollection, so that `KFold`, `cross_val_score`,
@@ -50,10 +52,12 @@ class TaskCollection:
     array(['b', 'c'], dtype='<U1')
     """
 
-    def __init__(self, X, y, offsets, task_ids, *, is_support=None, shared_labels=True):
-        self.X, self.y = X, y
-        self.offsets, self.task_ids = offsets, task_ids
-        self.is_support, self.shared_labels = is_support, shared_labels
+    X: object = field(metadata=PER_ROW)
+    y: np.ndarray = field(metadata=PER_ROW)
+    offsets: np.ndarray
+    task_ids: np.ndarray = field(metadata=PER_TASK)
+    is_support: np.ndarray | None = field(default=None, kw_only=True, metadata=PER_ROW)
+    shared_labels: bool = field(default=True, kw_only=True)
 
     @classmethod
     def from_arrays(cls, X, y, groups, *, is_support=None, shared_labels=True):
@@ -88,7 +92,7 @@ class TaskCollection:
         if order is not None:
             X, y = safe_indexing(X, order), y[order]
             is_support = None if is_support is None else is_support[order]
-        offsets = np.concatenate([[0], np.cumsum(counts)])
+        offsets = as_offsets(counts)
         return cls(X, y, offsets, task_ids, is_support=is_support, shared_labels=shared_labels)
 
     @classmethod
@@ -167,11 +171,8 @@ class TaskCollection:
             _check_alike(of_task("X", name), _columns(X), _columns(Xs[0]), ids[0])
             _check_length(of_task("y", name), y, num_samples(X))
             _check_alike(of_task("y", name), y.shape[1:], ys[0].shape[1:], ids[0])
-        offsets = np.concatenate([[0], np.cumsum([len(y) for y in ys])])
+        offsets = as_offsets([len(y) for y in ys])
         return cls(_stack(Xs), np.concatenate(ys), offsets, ids, shared_labels=shared_labels)
-
-    def __len__(self):
-        return len(self.task_ids)
 
     @property
     def shape(self):
@@ -182,11 +183,6 @@ class TaskCollection:
     def n_rows(self):
         """Rows of all tasks together."""
         return int(self.offsets[-1])
-
-    @property
-    def sizes(self):
-        """Rows of each task, ndarray of shape (n_tasks,)."""
-        return np.diff(self.offsets)
 
     @property
     def groups(self):
@@ -202,17 +198,9 @@ class TaskCollection:
             key = key[0]
         tasks = np.arange(len(self))[key]
         if isinstance(tasks, Integral):
-            rows = np.arange(self.offsets[tasks], self.offsets[tasks + 1])
-            return safe_indexing(self.X, rows), self.y[rows]
-        rows, sizes = ragged_rows(self.offsets, tasks)
-        return TaskCollection(
-            safe_indexing(self.X, rows),
-            self.y[rows],
-            np.concatenate([[0], np.cumsum(sizes)]),
-            self.task_ids[tasks],
-            is_support=None if self.is_support is None else self.is_support[rows],
-            shared_labels=self.shared_labels,
-        )
+            one = self.take([tasks])
+            return one.X, one.y
+        return self.take(tasks)
 
     def __repr__(self):
         low, high = (self.sizes.min(), self.sizes.max()) if len(self) else (0, 0)

@@ -1,35 +1,56 @@
-"""Endless episodes for training: from a collection, or from a distribution of tasks."""
+"""Endless episodes for training: from a collection, or from a distribution of tasks.
 
-from abc import ABCMeta, abstractmethod
+A stream never changes. Where training is in it, and what was dealt ahead, lies in a `Cursor`,
+which can be pickled and gone on with.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from ._episodes import EpisodeSampler
+from ._batch import TaskArrays
+from ._episodes import Deal, EpisodeSampler
 
-BLOCK = 64  # meta-batches dealt at once, so that a small one costs few calls of NumPy
+AHEAD = 64  # meta-batches dealt at once, so that a small one costs few calls of NumPy
 MAX_ROWS = 2**16  # of the tasks dealt at once from a collection
 MAX_NUMBERS = 2**23  # of the features of the tasks dealt at once from a distribution
 
 
-class _Stream(metaclass=ABCMeta):
-    """Hands out episodes one by one that are dealt by the block."""
+@dataclass(frozen=True)
+class Block:
+    """Episodes that were dealt ahead."""
 
-    _episodes = iter(())
+    deal: Deal
+    arrays: TaskArrays | None = None  # of what tasks, where they were sampled for this block
 
-    def draw(self, random_state):
-        """Support and query of the next meta-batch."""
-        episode = next(self._episodes, None)
-        if episode is None:
-            self._episodes = self._deal(random_state)
-            episode = next(self._episodes)
-        return episode
-
-    @abstractmethod
-    def _deal(self, random_state):
-        """An iterator over a block of episodes."""
+    def __len__(self):
+        return len(self.deal.tasks)
 
 
-class CollectionStream(_Stream):
+@dataclass
+class Cursor:
+    """How far a stream was followed.
+
+    Parameters
+    ----------
+    block : Block or None
+        The last one dealt.
+    place : int
+        Its episodes that were handed out.
+    """
+
+    block: Block | None = None
+    place: int = 0
+
+    def draw(self, stream, random_state):
+        """Support and query of the stream's next meta-batch."""
+        if self.block is None or self.place == len(self.block):
+            self.block, self.place = stream.deal(random_state), 0
+        self.place += 1
+        return stream.episode(self.block, self.place - 1)
+
+
+class CollectionStream:
     """Episodes of tasks drawn from a collection, without replacement within a meta-batch.
 
     Parameters
@@ -44,10 +65,13 @@ class CollectionStream(_Stream):
         self.sampler, self.tasks = sampler, tasks
         self.batch_size = min(batch_size, len(tasks))
         rows = self.batch_size * sampler.n_dealt(tasks).mean()  # of a meta-batch
-        self.n_ahead = int(np.clip(MAX_ROWS // rows, 1, BLOCK))
+        self.n_ahead = int(np.clip(MAX_ROWS // rows, 1, AHEAD))
 
-    def _deal(self, random_state):
-        return self.sampler.draw_many(self._draw_tasks(random_state), random_state)
+    def deal(self, random_state):
+        return Block(self.sampler.deal(self._draw_tasks(random_state), random_state))
+
+    def episode(self, block, number):
+        return self.sampler.episode(block.deal, number)
 
     def _draw_tasks(self, random_state):
         """Meta-batches (meta-batches, tasks), cut from passes over the shuffled tasks."""
@@ -58,7 +82,7 @@ class CollectionStream(_Stream):
         return self.tasks[chosen[: self.n_ahead]]
 
 
-class DistributionStream(_Stream):
+class DistributionStream:
     """Episodes of ever new tasks.
 
     Parameters
@@ -66,7 +90,7 @@ class DistributionStream(_Stream):
     sample : callable
         ``(n_tasks, random_state) -> TaskArrays``.
     sampler_options : dict
-        `n_shots`, `n_query` and `support` of `EpisodeSampler`.
+        `n_shots`, `n_query` and `support_order` of `EpisodeSampler`.
     batch_size : int
     task_size : float, default=1
         Numbers in a task's X, on average, by which fewer tasks are drawn at once.
@@ -75,9 +99,15 @@ class DistributionStream(_Stream):
     def __init__(self, sample, sampler_options, batch_size, task_size=1):
         self.sample, self.sampler_options = sample, sampler_options
         self.batch_size = batch_size
-        self.n_ahead = int(np.clip(MAX_NUMBERS // (batch_size * task_size), 1, BLOCK))
+        self.n_ahead = int(np.clip(MAX_NUMBERS // (batch_size * task_size), 1, AHEAD))
 
-    def _deal(self, random_state):
+    def deal(self, random_state):
         arrays = self.sample(self.n_ahead * self.batch_size, random_state)
         tasks = np.arange(len(arrays)).reshape(self.n_ahead, self.batch_size)
-        return EpisodeSampler(arrays, **self.sampler_options).draw_many(tasks, random_state)
+        return Block(self._sampler(arrays).deal(tasks, random_state), arrays)
+
+    def episode(self, block, number):
+        return self._sampler(block.arrays).episode(block.deal, number)
+
+    def _sampler(self, arrays):
+        return EpisodeSampler(arrays, **self.sampler_options)

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .network import LOSSES, MLP, affine
+from ..network import LOSSES, MLP, affine, both_classes
 
 
 class NetworkFeatures(TransformerMixin, BaseEstimator):
@@ -110,23 +110,21 @@ class LabelRegression(ClassifierMixin, BaseEstimator):
         z = self.gain * self.regressor_.predict(X)
         if len(self.classes_) > 2:
             return LOSSES["log_loss"].mean(z)
-        second = expit(z)
-        return np.column_stack([1 - second, second])
+        return both_classes(expit(z)[:, None])
 
     def predict(self, X):
         """The most probable classes, (n_rows,)."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def fitted_process(encoder, task, classes):
+def fitted_process(task, encoder, classes):
     """The transformer to features, and what was fitted to those of the support."""
     network = encoder.network
     *hidden, (weights, bias) = task.layers
     layers = [(weights.copy(), bias.copy()) for weights, bias in hidden]
     features = NetworkFeatures(layers, network.activation)
     features.fit(np.zeros((1, network.layer_units[0]), encoder.dtype))
-    if encoder.feature_names is not None:
-        features.feature_names_in_ = np.array(encoder.feature_names, dtype=object)
+    encoder.features.name_inputs(features)
     F, kernel = task.features.astype(float), task.kernel.to_sklearn()
     target = task.residual + affine(F, weights, bias)  # (rows, outputs)
     if encoder.is_classifier:

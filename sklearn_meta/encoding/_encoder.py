@@ -1,20 +1,27 @@
-"""Between the user's terms and the network's: features, targets and the network itself."""
+"""Task collections as arrays for the network: features, targets and the network itself."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 
-from ._compat import safe_indexing
-from ._messages import plain
+from ..network import MLP
+from ..tasks._batch import TaskArrays
+from ._features import Features
 from ._targets import ClassTargets, RegressionTargets
-from .network import MLP
-from .tasks import TaskArrays, TaskCollection
 
 
-@dataclass(frozen=True)
+class Encoded(NamedTuple):
+    """A task collection in numbers."""
+
+    ids: np.ndarray  # (tasks,)
+    arrays: TaskArrays
+    classes: list | None  # of each task, where each has its own
+
+
+@dataclass(frozen=True, eq=False)
 class Encoder:
     """Turns task collections into arrays for the network.
 
@@ -22,27 +29,21 @@ class Encoder:
     ----------
     estimator : MLPRegressor, MLPClassifier or Pipeline
         As the user gave it.
-    steps : Pipeline or None
-        The fitted steps before the MLP.
+    features : Features
     targets : RegressionTargets or ClassTargets
     network : MLP
-    dtype : numpy dtype
-    feature_names : list of str or None
-        Of what the MLP sees.
     options : dict
         `shared_labels` and `normalize_y`, as they were in `fit`.
     """
 
     estimator: object
-    steps: Pipeline | None
-    targets: object
+    features: Features
+    targets: RegressionTargets | ClassTargets
     network: MLP
-    dtype: np.dtype
-    feature_names: list | None
     options: dict
 
     @classmethod
-    def fit(
+    def fit_encode(
         cls,
         estimator,
         collection,
@@ -52,30 +53,26 @@ class Encoder:
         classes=None,
         feature_names=None,
     ):
-        """From the pooled rows of the training tasks."""
+        """Fitted to the pooled rows of training tasks, and these encoded.
+
+        Returns
+        -------
+        encoder : Encoder
+        encoded : Encoded
+        """
         estimator = clone(estimator)
         mlp, steps = split_estimator(estimator)
-        if steps is not None:
-            steps = clone(steps).fit(collection.X, collection.y)
-            feature_names = _string_columns(steps.transform(safe_indexing(collection.X, [0])))
-        elif feature_names is None:
-            feature_names = _string_columns(collection.X)
-        options = {"shared_labels": shared_labels, "normalize_y": normalize_y}
-        encoder = cls(estimator, steps, None, None, None, None, options)
-        X = encoder.transform(collection)
+        features, X = Features.fit_transform(steps, collection, feature_names)
         if is_classifier(mlp):
             targets = ClassTargets.of(collection, shared_labels, classes)
         elif classes is not None:
             raise ValueError(f"classes must be None in regression, got {classes!r}")
         else:
             targets = RegressionTargets(collection.y, mlp.loss, normalize_y)
-        return replace(
-            encoder,
-            targets=targets,
-            network=_network(mlp, X.shape[1], targets),
-            dtype=X.dtype,
-            feature_names=feature_names,
-        )
+        options = {"shared_labels": shared_labels, "normalize_y": normalize_y}
+        network = _network(mlp, X.shape[1], targets)
+        encoder = cls(estimator, features, targets, network, options)
+        return encoder, encoder._with_targets(X, collection)
 
     def renew(self, estimator, **options):
         """For the estimator as it is now: its network, with everything fitted as it was."""
@@ -87,6 +84,16 @@ class Encoder:
         return replace(self, estimator=clone(estimator), network=network)
 
     @property
+    def dtype(self):
+        return self.features.dtype
+
+    @property
+    def step_name(self):
+        """The MLP's in the user's Pipeline; None where there is no Pipeline."""
+        is_pipeline = isinstance(self.estimator, Pipeline)
+        return self.estimator.steps[-1][0] if is_pipeline else None
+
+    @property
     def is_classifier(self):
         return isinstance(self.targets, ClassTargets)
 
@@ -94,34 +101,24 @@ class Encoder:
     def shared_labels(self):
         return not self.is_classifier or self.targets.classes is not None
 
-    def transform(self, collection):
-        """The rows as the network sees them, finite floats (rows, features), a copy."""
-        X = collection.X if self.steps is None else self.steps.transform(collection.X)
-        X = np.asarray(X.toarray() if issparse(X) else X)
-        dtype = self.dtype or (np.float32 if X.dtype == np.float32 else np.float64)
-        X = X.astype(dtype)
-        check_finite("X", X, collection)
-        return X
-
     def encode(self, collection):
-        """Numbers only, and the classes of each task where it has its own (else None)."""
-        arrays = {"X": self.transform(collection), "offsets": collection.offsets}
+        """The collection in numbers."""
+        X = self.features.transform(collection.X, collection)
+        return self._with_targets(X, collection)
+
+    def _with_targets(self, X, collection):
+        rows = {"X": X, "offsets": collection.offsets, "is_support": collection.is_support}
         if not self.is_classifier:
             y = self.targets.encode(collection.y, self.dtype)
-            return TaskArrays(y=y, is_support=collection.is_support, **arrays), None
+            return Encoded(collection.task_ids, TaskArrays(y=y, **rows), None)
         codes, own = self.targets.encode(collection)
-        return TaskArrays(
+        arrays = TaskArrays(
             y=self.targets.one_hot(codes, self.dtype),
             labels=codes,
             n_classes=None if own is None else np.array([len(c) for c in own]),
-            is_support=collection.is_support,
-            **arrays,
-        ), own
-
-    def encode_rows(self, X):
-        """Rows without targets, (rows, features)."""
-        n_rows = X.shape[0]
-        return self.transform(TaskCollection(X, None, np.array([0, n_rows]), np.array([None])))
+            **rows,
+        )
+        return Encoded(collection.task_ids, arrays, own)
 
 
 def split_estimator(estimator):
@@ -140,21 +137,6 @@ def _what_stays(estimator, options):
     return f"{type(mlp).__name__} and {', '.join(settings)}"
 
 
-def check_finite(name, values, collection):
-    """Raise where a row holds NaN or infinity, naming its task."""
-    if np.isfinite(values).all():
-        return
-    row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
-    task = plain(collection.groups[row])
-    where = f"row {row}" if task is None else f"task {task!r}, its row {_place(collection, row)}"
-    kind = "NaN" if np.isnan(values[row]).any() else "infinity"
-    raise ValueError(f"Input {name} contains {kind} in {where}; expected finite numbers")
-
-
-def _place(collection, row):
-    return int(row - collection.offsets[np.searchsorted(collection.offsets, row, "right") - 1])
-
-
 def _network(mlp, n_features, targets):
     hidden = mlp.hidden_layer_sizes
     hidden = list(hidden) if np.iterable(hidden) else [hidden]
@@ -164,8 +146,3 @@ def _network(mlp, n_features, targets):
         loss = mlp.loss
     exchangeable = is_classifier(mlp) and targets.classes is None
     return MLP([n_features, *hidden, targets.n_outputs], mlp.activation, loss, exchangeable)
-
-
-def _string_columns(X):
-    columns = list(getattr(X, "columns", []))
-    return columns if columns and all(isinstance(name, str) for name in columns) else None

@@ -1,9 +1,24 @@
 """First-order optimisers on one flat vector."""
 
+from functools import cached_property
+
 import numpy as np
 
 
-class Adam:
+class Derived:
+    """A base for what has cached properties: pickles and copies leave them out."""
+
+    def __getstate__(self):
+        cached = {
+            name
+            for cls in type(self).__mro__
+            for name, value in vars(cls).items()
+            if isinstance(value, cached_property)
+        }
+        return {name: value for name, value in vars(self).items() if name not in cached}
+
+
+class Adam(Derived):
     """Adam, with its state.
 
     Parameters
@@ -11,6 +26,9 @@ class Adam:
     size : int
     dtype : numpy dtype
     learning_rate : float
+    lr_scales : list of (slice, float), default=()
+        Parts of the vector, and what the learning rate is multiplied by there: as if they were
+        measured in units of that.
     beta_1, beta_2, epsilon : float
         As in the paper.
 
@@ -20,18 +38,23 @@ class Adam:
     https://arxiv.org/abs/1412.6980
     """
 
-    def __init__(self, size, dtype, learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
-        self.learning_rate = learning_rate
+    def __init__(
+        self, size, dtype, learning_rate, lr_scales=(), beta_1=0.9, beta_2=0.999, epsilon=1e-8
+    ):
+        self.learning_rate, self.lr_scales = learning_rate, lr_scales
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.n_steps = 0
         self.first = np.zeros(size, dtype)
         self.second = np.zeros(size, dtype)
-        self._change = np.zeros(size, dtype)  # reused: large temporaries cost more than the sums
+
+    @cached_property
+    def scratch(self):
+        return np.zeros_like(self.first)  # reused: large temporaries cost more than the sums
 
     def step(self, vector, gradient):
         """Move the vector (size,) one step against the gradient, in place."""
         self.n_steps += 1
-        change, first, second = self._change, self.first, self.second
+        change, first, second = self.scratch, self.first, self.second
         np.subtract(gradient, first, out=change)
         change *= 1 - self.beta_1
         first += change
@@ -42,6 +65,9 @@ class Adam:
         unbias = np.sqrt(1 - self.beta_2**self.n_steps) / (1 - self.beta_1**self.n_steps)
         np.sqrt(second, out=change)
         change += self.epsilon
+        for part, scale in self.lr_scales:
+            change[part] -= self.epsilon * (1 - 1 / scale)
+            change[part] /= scale
         np.divide(first, change, out=change)
         change *= float(self.learning_rate * unbias)
         vector -= change

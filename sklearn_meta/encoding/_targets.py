@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._messages import of_task, plain
+from .._messages import of_task, plain
 
 
 class RegressionTargets:

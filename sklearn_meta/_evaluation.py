@@ -1,0 +1,100 @@
+"""How well tasks are learned: split, learn from the support, predict and judge the query rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
+
+from ._ragged import blocks
+from .tasks._batch import MAX_CELLS
+from .tasks._episodes import EpisodeSampler
+
+
+class Evaluation(NamedTuple):
+    """Query rows, each predicted after learning its task from the support.
+
+    Parameters
+    ----------
+    row : ndarray of shape (n_query,)
+        Its number in the collection, ascending.
+    task : ndarray of shape (n_query,)
+        Its task's number.
+    predicted : ndarray of shape (n_query,) or (n_query, n_outputs)
+        In the user's terms.
+    loss : ndarray of shape (n_query,)
+        The network's, its targets standardised as in training.
+    """
+
+    row: np.ndarray
+    task: np.ndarray
+    predicted: np.ndarray
+    loss: np.ndarray
+
+
+def evaluate(
+    learned, collection, *, n_shots="half", support_order="random", random_state=0, n_jobs=None
+):
+    """Split every task of a collection, learn it from its support and predict its query.
+
+    Parameters
+    ----------
+    learned : Learned
+    collection : TaskCollection
+        Where it marks rows, the support is of these.
+    n_shots : int, (int, int) or "half", default="half"
+        Support rows, in classification of each class. "half" is half of a task's rows, or
+        where rows are marked, all of these.
+    support_order : {"random", "first"}, default="random"
+    random_state : int, RandomState or None, default=0
+        Of the split.
+    n_jobs : int, default=None
+        Threads.
+
+    Returns
+    -------
+    Evaluation
+    """
+    encoded = learned.encoder.encode(collection)
+    arrays = encoded.arrays
+    if n_shots == "half" and arrays.is_support is not None:
+        n_shots = len(arrays.X)
+    sampler = EpisodeSampler(arrays, n_shots, None, support_order)
+    is_support, is_query = sampler.split(check_random_state(random_state))
+    support, query = arrays.select(is_support), arrays.select(is_query)
+
+    def of_block(tasks):
+        adapted = learned.learn_batch(support.full_batch(tasks), encoded.ids[tasks])
+        batch = query.full_batch(tasks)
+        z, loss = query_losses(adapted, learned.network, batch)
+        index, filled = query.padded(tasks)
+        return index[filled], z[filled], loss[filled]
+
+    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(of_block)(tasks) for tasks in _blocks(learned.network, arrays.sizes)
+    )
+    order = np.argsort(np.concatenate([index for index, _, _ in parts]))
+    z, loss = (np.concatenate(values)[order] for values in list(zip(*parts, strict=True))[1:])
+    task = np.repeat(np.arange(len(query)), query.sizes)
+    return Evaluation(
+        np.flatnonzero(is_query), task, learned.decode(z, task, encoded.classes), loss
+    )
+
+
+def query_losses(adapted, network, query):
+    """Outputs (tasks, rows, outputs) and losses (tasks, rows) of the query of adapted tasks."""
+    z = adapted.outputs(network, query.X, query.logit_mask)
+    return z, network.loss.row_losses(z, query.y)
+
+
+def mean_query_loss(algorithm, network, params, support, query):
+    """Mean over tasks of the mean loss over query rows."""
+    adapted = algorithm.learn(network, params, support)
+    _, losses = query_losses(adapted, network, query)
+    return float(np.einsum("tm,tm->t", losses, query.share).mean())
+
+
+def _blocks(network, sizes):
+    """Task numbers in blocks that fit into memory."""
+    cells = np.maximum(sizes * max(network.layer_units), network.layout.size)
+    return blocks(sizes, cells, MAX_CELLS)

@@ -1,0 +1,120 @@
+"""Ragged tasks: their rows lie one after the other, `offsets` say where each task's begin."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+
+from ._compat import safe_indexing
+
+PER_ROW, PER_TASK = {"per": "row"}, {"per": "task"}  # metadata of dataclass fields
+
+
+class Ragged:
+    """Tasks whose rows lie one after the other: a base of frozen dataclasses.
+
+    Subclasses have `offsets`, (tasks + 1,), and say by the metadata `PER_ROW` or `PER_TASK` of
+    each other field that it has an entry for each row or task, or is None; what says neither is
+    common to all tasks. Choosing tasks or rows then carries every field along.
+    """
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    @property
+    def sizes(self):
+        """Rows of each task, ndarray of shape (n_tasks,)."""
+        return np.diff(self.offsets)
+
+    def take(self, tasks):
+        """Some of the tasks, by an array of their numbers, in that order."""
+        rows, sizes = ragged_rows(self.offsets, tasks)
+        return self._chosen(rows, tasks, as_offsets(sizes))
+
+    def select(self, mask):
+        """The same tasks with those rows only that the mask (rows,) has."""
+        return self._chosen(np.flatnonzero(mask), slice(None), offsets_within(self.offsets, mask))
+
+    def padded(self, tasks=slice(None)):
+        """Row numbers of tasks as a rectangle (tasks, longest), and where it is filled."""
+        return pad(self.offsets[:-1][tasks], self.sizes[tasks])
+
+    @classmethod
+    def concatenate(cls, parts):
+        """The tasks of several in one; what is common to all tasks is the first's."""
+        joined = {
+            f.name: _join([getattr(part, f.name) for part in parts])
+            for f in fields(cls)
+            if "per" in f.metadata
+        }
+        offsets = as_offsets(np.concatenate([part.sizes for part in parts]))
+        return replace(parts[0], offsets=offsets, **joined)
+
+    def _chosen(self, rows, tasks, offsets):
+        index = {"row": rows, "task": tasks}
+        chosen = {
+            f.name: _pick(getattr(self, f.name), index[f.metadata["per"]])
+            for f in fields(self)
+            if "per" in f.metadata
+        }
+        return replace(self, offsets=offsets, **chosen)
+
+
+def _pick(values, index):
+    if values is None:
+        return None
+    return values[index] if isinstance(values, np.ndarray) else safe_indexing(values, index)
+
+
+def _join(values):
+    if all(value is None for value in values):
+        return None
+    return np.concatenate(values)
+
+
+def as_offsets(sizes):
+    """Where each task's rows begin, and the last one's end, (tasks + 1,)."""
+    return np.concatenate([[0], np.cumsum(sizes)])
+
+
+def offsets_within(offsets, mask):
+    """Where each task begins among the rows that the mask has, as `offsets` among all."""
+    return as_offsets(mask)[offsets]
+
+
+def ragged_rows(offsets, tasks):
+    """Row numbers of the given tasks one after the other, and each task's number of rows."""
+    starts = offsets[tasks]
+    sizes = offsets[np.asarray(tasks) + 1] - starts
+    ends = np.cumsum(sizes)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes), sizes
+
+
+def pad(starts, counts):
+    """Runs of numbers, one a task, as a rectangle (tasks, longest), and where it is filled.
+
+    The padding is 0.
+    """
+    columns = np.arange(counts.max(initial=0))
+    filled = columns < counts[:, None]
+    index = starts[:, None] + columns
+    index *= filled
+    return index, filled
+
+
+def blocks(sizes, cells, max_cells):
+    """Task numbers, the largest first, in blocks that fit into memory.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (tasks,)
+        Rows.
+    cells : ndarray of shape (tasks,)
+        What a task takes, were it the largest of its block; it grows with its rows.
+    max_cells : int
+        That a block of more than one task may take.
+    """
+    start, order = 0, np.argsort(-sizes, kind="stable")
+    while start < len(order):
+        count = max(1, max_cells // cells[order[start]])
+        yield order[start : start + count]
+        start += count

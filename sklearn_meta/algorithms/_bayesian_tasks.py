@@ -1,0 +1,184 @@
+"""Tasks that a Bayesian head has learned: their networks, and how sure they are."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from .._ragged import PER_ROW, Ragged, as_offsets
+from ..network import (
+    TaskWeights,
+    factor_shape,
+    output_covariance,
+    precision_factor,
+    spread_from_rows,
+)
+
+
+@dataclass(frozen=True)
+class SupportRows(Ragged):
+    """Rows that tasks were learned from, those of weight above 0."""
+
+    X: np.ndarray = field(metadata=PER_ROW)  # (rows, features)
+    weight: np.ndarray = field(metadata=PER_ROW)  # (rows,)
+    offsets: np.ndarray
+
+
+@dataclass(frozen=True)
+class PrecisionFactors(Ragged):
+    """Cholesky factors of posterior precisions, block under block; some tasks have none."""
+
+    rows: np.ndarray = field(metadata=PER_ROW)  # (blocks * size of each task that has one, size)
+    offsets: np.ndarray
+
+
+class BayesianTasks(NamedTuple):
+    """Adapted tasks with the posterior of their output layers.
+
+    The width of a posterior follows from a task's support rows (and no targets) or from the
+    factor of its precision; each task keeps whichever has fewer numbers.
+
+    Parameters
+    ----------
+    weights : TaskWeights
+    scale : ndarray of shape (p,)
+        Prior standard deviations of the output layer, in units of the noise, the bias last.
+    noise : ndarray of shape (outputs,) or None
+        Variance, or dispersion, of each output; None for classes.
+    support : SupportRows
+    factors : PrecisionFactors
+    """
+
+    weights: TaskWeights
+    scale: np.ndarray
+    noise: np.ndarray | None
+    support: SupportRows
+    factors: PrecisionFactors
+
+    @classmethod
+    def condition(cls, network, weights, scale, noise, support):
+        """The tasks of a padded batch of support rows."""
+        there = support.weight > 0
+        offsets = as_offsets(np.count_nonzero(there, axis=1))
+        rows = SupportRows(support.X[there], support.weight[there], offsets)
+        blocks, size, _ = factor_shape(network.loss, len(scale), network.n_outputs)
+        none = PrecisionFactors(np.empty((0, size)), np.zeros_like(offsets))
+        tasks = cls(weights, scale, noise, rows, none)
+        large = rows.sizes * (rows.X.shape[1] + 1) > blocks * size * size
+        return tasks._factored(network, large, support) if large.any() else tasks
+
+    def outputs(self, network, X, logit_mask=None):
+        """Outputs before the link of rows X (tasks, rows, features), (tasks, rows, outputs)."""
+        return self.weights.outputs(network, X, logit_mask)
+
+    def take(self, tasks):
+        """Some of the tasks, by an array of their numbers, in that order."""
+        return self._replace(
+            weights=self.weights.take(tasks),
+            support=self.support.take(tasks),
+            factors=self.factors.take(tasks),
+        )
+
+    def task(self, number):
+        """One task's network."""
+        return self.weights.task(number)
+
+    def finite(self, n_tasks):
+        """Mask of the tasks all of whose weights are finite, (tasks,)."""
+        return self.weights.finite(n_tasks)
+
+    @classmethod
+    def concatenate(cls, parts):
+        """The tasks of several batches in one."""
+        weights, _, _, support, factors = zip(*parts, strict=True)
+        return parts[0]._replace(
+            weights=TaskWeights.concatenate(weights),
+            support=SupportRows.concatenate(support),
+            factors=PrecisionFactors.concatenate(factors),
+        )
+
+    def std(self, network, X, logit_mask=None):
+        """Predictive standard deviation of rows X (tasks, rows, features).
+
+        Returns
+        -------
+        ndarray of shape (tasks, rows, outputs)
+            Of targets, noise and all, or of class probabilities.
+        """
+        return self._by_kind(BayesianTasks._std, network, X, logit_mask, network.n_outputs)
+
+    def spread(self, network, X):
+        """Predictive variance over the noise, of squared error, (tasks, rows, 1)."""
+        return self._by_kind(BayesianTasks._spread, network, X, None, 1)
+
+    def _by_kind(self, function, network, X, logit_mask, width):
+        """A function of those tasks that have a factor and of those that have none."""
+        has_factor = self.factors.sizes > 0
+        kinds = [np.flatnonzero(has_factor), np.flatnonzero(~has_factor)]
+        if network.loss.coupled:  # one by one: a Hessian of all outputs is large
+            kinds = np.arange(len(X))[:, None]
+        result = np.empty((*X.shape[:2], width), X.dtype)
+        for tasks in kinds:
+            if len(tasks):
+                mask = None if logit_mask is None else logit_mask[tasks]
+                result[tasks] = function(self.take(tasks), network, X[tasks], mask)
+        return result
+
+    def _spread(self, network, X, logit_mask):
+        return 1 + np.maximum(self._covariance(network, X, logit_mask), 0)
+
+    def _std(self, network, X, logit_mask):
+        loss = network.loss
+        if loss.quadratic:
+            return np.sqrt(self.noise * self._spread(network, X, logit_mask))
+        covariance = self._covariance(network, X, logit_mask)
+        mean = loss.mean(self.outputs(network, X, logit_mask))
+        if loss.deviance:
+            return np.sqrt(self.noise * (mean + mean**2 * covariance))
+        if loss.coupled:  # from logits to probabilities
+            half = loss.curvature(mean[:, :, None], covariance)
+            both = loss.curvature(mean[:, :, None], half.mT)
+            variance = np.maximum(np.einsum("tmkk->tmk", both), 0)
+        else:
+            variance = loss.diagonal(mean) ** 2 * covariance
+        most = mean * (1 - mean)  # the variance of a number between 0 and 1 with this mean
+        return np.sqrt(np.minimum(variance, most))
+
+    def _covariance(self, network, X, logit_mask):
+        """Of outputs over the noise, (tasks, rows, 1 or k), or if coupled (tasks, rows, k, k)."""
+        Q = self._whiten(network, X)
+        if self.factors.sizes.any():
+            shape = factor_shape(network.loss, len(self.scale), network.n_outputs)
+            return output_covariance(self.factors.rows.reshape(-1, *shape), Q, network.n_outputs)
+        rows, weight = self._padded_support()
+        F = self._whiten(network, rows)
+        if network.loss.quadratic:
+            return spread_from_rows(F, weight, Q)[..., None]
+        mean = network.loss.mean(self.outputs(network, rows, logit_mask))
+        factor = precision_factor(network.loss, F, mean, weight)
+        return output_covariance(factor, Q, network.n_outputs)
+
+    def _factored(self, network, large, support):
+        """These tasks with a factor instead of rows where there are many."""
+        tasks = np.flatnonzero(large)
+        some = self.take(tasks)
+        mask = None if support.logit_mask is None else support.logit_mask[tasks]
+        rows, weight = some._padded_support()
+        mean = network.loss.mean(some.outputs(network, rows, mask))
+        factor = precision_factor(network.loss, some._whiten(network, rows), mean, weight)
+        _, blocks, size, _ = factor.shape
+        return self._replace(
+            support=self.support.select(np.repeat(~large, self.support.sizes)),
+            factors=PrecisionFactors(factor.reshape(-1, size), as_offsets(large * (blocks * size))),
+        )
+
+    def _padded_support(self):
+        """Rows (tasks, n, features) and their weights (tasks, n), 0 on padding."""
+        index, filled = self.support.padded()
+        return self.support.X[index], self.support.weight[index] * filled
+
+    def _whiten(self, network, X):
+        """Features over the square root of the prior precisions, (tasks, rows, p)."""
+        F = network.hidden(self.weights.layers, X)[-1]
+        ones = np.ones((*X.shape[:2], 1), X.dtype)
+        return np.concatenate([F, ones], axis=-1) * self.scale

@@ -1,0 +1,94 @@
+"""Features as the network sees them: the steps before the MLP, then finite floats."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from .._messages import plain
+
+
+@dataclass(frozen=True)
+class Features:
+    """Turns rows into arrays for the network.
+
+    Parameters
+    ----------
+    steps : Pipeline or None
+        The fitted steps before the MLP.
+    dtype : numpy dtype
+    names : list of str or None
+        Of what the MLP sees.
+    """
+
+    steps: Pipeline | None
+    dtype: np.dtype
+    names: list | None
+
+    @classmethod
+    def fit_transform(cls, steps, collection, names=None):
+        """Fitted to the rows of a collection, and these as the network sees them.
+
+        Parameters
+        ----------
+        steps : Pipeline or None
+            Cloned, and fitted by its own `fit_transform`: what cross-fits then does.
+        collection : TaskCollection
+        names : list of str or None
+            Of the columns, where X itself has lost them.
+        """
+        X = collection.X
+        if steps is not None:
+            steps = clone(steps)
+            X, names = steps.fit_transform(X, collection.y), None
+        names = names or _string_columns(X)
+        X = np.asarray(X.toarray() if issparse(X) else X)
+        features = cls(steps, np.dtype(np.float32 if X.dtype == np.float32 else float), names)
+        return features, features._finite(X, collection)
+
+    def transform(self, X, collection=None):
+        """Rows X, those of the collection if given, as the network sees them, a copy."""
+        if self.steps is not None:
+            X = self.steps.transform(X)
+        return self._finite(X.toarray() if issparse(X) else X, collection)
+
+    def _finite(self, X, collection):
+        X = np.asarray(X).astype(self.dtype)
+        check_finite("X", X, collection)
+        return X
+
+    @property
+    def fitted_steps(self):
+        """The (name, estimator) of each step."""
+        return [] if self.steps is None else self.steps.steps
+
+    def name_inputs(self, estimator):
+        """Tell an estimator that was fitted to arrays what its columns are called."""
+        if self.names is not None:
+            estimator.feature_names_in_ = np.array(self.names, dtype=object)
+
+
+def check_finite(name, values, collection=None):
+    """Raise where a row holds NaN or infinity, naming its task if it has one."""
+    if np.isfinite(values).all():
+        return
+    row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
+    kind = "NaN" if np.isnan(values[row]).any() else "infinity"
+    raise ValueError(
+        f"Input {name} contains {kind} in {_where(row, collection)}; expected finite numbers"
+    )
+
+
+def _where(row, collection):
+    task = None if collection is None else plain(collection.groups[row])
+    if task is None:
+        return f"row {row}"
+    first = collection.offsets[np.searchsorted(collection.offsets, row, "right") - 1]
+    return f"task {task!r}, its row {int(row - first)}"
+
+
+def _string_columns(X):
+    columns = list(getattr(X, "columns", []))
+    return columns if columns and all(isinstance(name, str) for name in columns) else None

@@ -1,0 +1,270 @@
+"""What users hand over, checked where it enters: rows, task ids, collections, distributions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, column_or_1d, validate_data
+
+from .._compat import num_features, num_samples
+from .._messages import plain
+from ..tasks import TaskCollection
+from ..tasks._collection import check_groups, missing_values
+from ._encoder import split_estimator
+from ._features import check_finite
+from ._targets import task_classes
+
+HELD_BACK = 500  # tasks of a distribution, to standardise by and to validate on
+
+
+@dataclass(frozen=True)
+class TaskSource:
+    """Where training tasks come from, whatever was handed over.
+
+    Parameters
+    ----------
+    tasks : TaskCollection
+        All there are; of a distribution, a sample.
+    draw : callable or None
+        ``(n_tasks, random_state) -> TaskCollection``, ever new ones; None where `tasks` are
+        all.
+    """
+
+    tasks: TaskCollection
+    draw: Callable | None = None
+
+
+def task_source(meta, X, y, groups, random_state, *, reset):
+    """What `fit` was handed, checked: a TaskSource."""
+    if _kind(X) != "a distribution of tasks":
+        return TaskSource(task_collection(meta, X, y, groups, reset=reset))
+    _no_rows_besides("a distribution of tasks", y, groups)
+
+    def draw(n_tasks, random_state, reset=False):
+        tasks = task_collection(meta, X.sample(n_tasks, random_state), reset=reset)
+        if len(tasks) != n_tasks:
+            raise ValueError(f"sample({n_tasks}, ...) of the distribution gave {len(tasks)} tasks")
+        return tasks
+
+    return TaskSource(draw(HELD_BACK, random_state, reset), draw)
+
+
+def task_collection(meta, X, y=None, groups=None, *, reset=False):
+    """Rows, a list of (X, y) or a TaskCollection as a checked TaskCollection.
+
+    Rows that name no task are one task with the id None.
+    """
+    kind = _kind(X)
+    if kind == "a distribution of tasks":
+        raise ValueError(f"X must be rows or a task collection here, got {kind}")
+    from_input = _from_rows if kind == "rows" else _from_tasks
+    collection = from_input(meta, X, y, groups, reset)
+    if not is_classifier(meta):
+        check_finite("y", collection.y, collection)
+    empty = np.flatnonzero(collection.sizes == 0)
+    if len(empty):
+        raise ValueError(
+            f"task {plain(collection.task_ids[empty[0]])!r} has 0 rows, expected 1 or more"
+        )
+    return collection
+
+
+def query_rows(meta, X, groups=None):
+    """Checked feature rows, and the task id of each (None where rows name no task)."""
+    if not is_rows(X):
+        raise ValueError(f"X must be rows here, got {_kind(X)}; of a TaskCollection pass its X")
+    rows, groups = _split_rows(meta, X, groups, reset=False)
+    return rows, None if groups is None else check_groups(groups, num_samples(rows))
+
+
+def is_rows(X):
+    """Whether X is rows, and no collection or distribution of tasks."""
+    return _kind(X) == "rows"
+
+
+def _kind(X):
+    """What X is, in words."""
+    if isinstance(X, TaskCollection):
+        return "a task collection"
+    if isinstance(X, list | tuple) and all(map(_is_task, X)):
+        return "a task collection"
+    if callable(getattr(X, "sample", None)) and not hasattr(X, "shape"):  # no dataframe
+        return "a distribution of tasks"
+    return "rows"
+
+
+def _is_task(task):
+    """Whether it is (X, y), and no row of two numbers."""
+    return isinstance(task, tuple) and len(task) == 2 and not np.isscalar(task[0])
+
+
+def _from_tasks(meta, X, y, groups, reset):
+    if meta.task_feature is not None:
+        raise ValueError(
+            f"task_feature={meta.task_feature!r} is for rows; a task collection has ids of its own"
+        )
+    _no_rows_besides("a task collection", y, groups)
+    collection = X if isinstance(X, TaskCollection) else TaskCollection.from_tasks(X)
+    if len(collection) == 0 or collection.n_rows == 0:
+        raise ValueError(f"X must hold at least one task with rows, got {collection!r}")
+    X = _check_rows(meta, collection.X, reset)
+    return replace(collection, X=X, y=_check_y(meta, collection.y))
+
+
+def _from_rows(meta, X, y, groups, reset):
+    if y is None:
+        raise ValueError(
+            f"This {type(meta).__name__} estimator requires y to be passed, but the target y is "
+            "None; X without y must be a TaskCollection, a list of (X, y) or a distribution"
+        )
+    rows, groups = _split_rows(meta, X, groups, reset=reset)
+    y = _check_y(meta, y)
+    if num_samples(rows) != len(y):
+        raise ValueError(f"y has {len(y)} entries, expected {num_samples(rows)} as X has rows")
+    if groups is None:
+        return TaskCollection(rows, y, np.array([0, len(y)]), np.array([None]))
+    return TaskCollection.from_arrays(rows, y, groups)
+
+
+def _split_rows(meta, X, groups, *, reset):
+    """Checked feature rows, and the task ids, from a column of X where `task_feature` says so."""
+    if meta.task_feature is None:
+        return _check_rows(meta, X, reset), groups
+    if groups is not None:
+        raise ValueError(
+            f"groups must be None where task_feature={meta.task_feature!r} names the column "
+            "of task ids"
+        )
+    if issparse(X):
+        check_array(X)  # says what to do instead
+    X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
+    validate_data(meta, X, reset=reset, skip_check_array=True)
+    X, groups = _take_off(X, meta.task_feature)
+    return _check_numeric(meta, X), groups
+
+
+def _take_off(X, task_feature):
+    """X without the column of task ids, and that column."""
+    columns = list(getattr(X, "columns", range(num_features(X))))
+    if isinstance(task_feature, str) and task_feature not in columns:
+        raise ValueError(f"task_feature={task_feature!r} is no column of X; it has {columns}")
+    if not isinstance(task_feature, str) and not -len(columns) <= task_feature < len(columns):
+        raise ValueError(
+            f"task_feature={task_feature} is out of range: X has {len(columns)} columns"
+        )
+    name = task_feature if isinstance(task_feature, str) else columns[task_feature]
+    if hasattr(X, "columns"):
+        return X[[column for column in columns if column != name]], np.asarray(X[name])
+    return np.delete(X, name, axis=1), X[:, name]
+
+
+def _check_rows(meta, X, reset):
+    if isinstance(meta.estimator, Pipeline):
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        validate_data(meta, X, reset=reset, skip_check_array=True)
+        return _check_numeric(meta, X)
+    options = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
+    return validate_data(meta, X, reset=reset, **options)
+
+
+def _check_numeric(meta, X):
+    """An array of floats for a plain MLP; a Pipeline's first step has its own demands."""
+    if isinstance(meta.estimator, Pipeline):
+        if num_samples(X) < 1:
+            raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}), expected 1 or more")
+        return X
+    return check_array(
+        X, dtype=[np.float64, np.float32], ensure_all_finite=False, input_name="X", estimator=meta
+    )
+
+
+def _check_y(meta, y):
+    if is_classifier(meta):
+        y = column_or_1d(y, warn=True)
+        check_array(y, ensure_2d=False, dtype=None, input_name="y")  # NaN is no class
+        if missing_values(y).any():
+            row = int(np.flatnonzero(missing_values(y))[0])
+            raise ValueError(f"y has no class in row {row}: found {y[row]!r}")
+        check_classification_targets(y)
+        return y
+    options = {"ensure_2d": False, "input_name": "y", "ensure_all_finite": False}
+    y = check_array(y, dtype=np.float64, **options)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    mlp, _ = split_estimator(meta.estimator)
+    if mlp.loss == "poisson" and np.any(y < 0):
+        raise ValueError(f"y has {np.min(y)}; loss='poisson' expects numbers of 0 or more")
+    return y
+
+
+def check_learnable(collection, n_shots, *, own_classes):
+    """Every task can give at least one support and one query row."""
+    names = collection.task_ids.tolist()
+    single = np.flatnonzero(collection.sizes < 2)
+    if len(single):
+        raise ValueError(
+            f"{_name(names[single[0]])} has n_samples=1, one row; meta-training needs at least 2 "
+            "a task, one of support and one of query"
+        )
+    if collection.is_support is not None:
+        starts = collection.offsets[:-1]
+        for kind, mask in (("query", ~collection.is_support), ("support", collection.is_support)):
+            lacking = np.flatnonzero(np.add.reduceat(mask, starts) == 0)
+            if len(lacking):
+                raise ValueError(
+                    f"{_name(names[lacking[0]])} has no {kind} row by is_support, expected at "
+                    "least 1"
+                )
+    if own_classes:
+        _check_own_classes(collection, n_shots)
+
+
+def _check_own_classes(collection, n_shots):
+    if n_shots == 0 or (isinstance(n_shots, tuple | list) and n_shots[0] == 0):
+        raise ValueError(f"n_shots={n_shots}; tasks with classes of their own need 1 or more")
+    rows = zip(
+        collection.task_ids.tolist(), collection.sizes, task_classes(collection), strict=True
+    )
+    for name, size, classes in rows:
+        if len(classes) < 2 or len(classes) == size:
+            raise ValueError(
+                f"{_name(name)} has {size} rows of {len(classes)} class(es); with classes of its "
+                "own it needs at least 2, and 2 rows of one of them"
+            )
+
+
+def names_seen(meta):
+    """Names of the columns that the estimator sees; None where X has none."""
+    if not hasattr(meta, "feature_names_in_"):
+        return None
+    names = meta.feature_names_in_.tolist()
+    if meta.task_feature is None:
+        return names
+    name = meta.task_feature if isinstance(meta.task_feature, str) else names[meta.task_feature]
+    return [other for other in names if other != name]
+
+
+def _no_rows_besides(tasks, y, groups):
+    """Tasks bring their own targets and ids; `tasks` says what X is."""
+    for name, value in (("y", y), ("groups", groups)):
+        if value is not None:
+            raise ValueError(f"{name} must be None where X is {tasks}")
+
+
+def check_same_classes(classes, targets):
+    """`classes` of a later call of partial_fit are those of the first."""
+    if not hasattr(targets, "classes"):
+        raise ValueError(f"classes must be None in regression, got {classes!r}")
+    if not np.array_equal(np.unique(classes), targets.classes):
+        raise ValueError(
+            f"classes is {np.unique(classes).tolist()}, expected {targets.classes.tolist()} as in "
+            "the first call"
+        )
+
+
+def _name(task):
+    return "X" if task is None else f"task {plain(task)!r}"
