@@ -18,10 +18,10 @@ import tracemalloc
 import _speed
 import numpy as np
 from _sinusoids import unseen_tasks
+from sklearn_meta._training import TrainingState, query_losses
 from speed_meta_gradient import Shape, problem
 from threadpoolctl import threadpool_limits
 
-from sklearn_meta._training import TrainingState, query_losses
 from sklearn_meta.algorithms import MAML, BayesianHead
 from sklearn_meta.datasets import Sinusoids
 from sklearn_meta.network import MLP

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._messages import inner_rate, of_task
-from ._runtime import blas_threads
+from ._runtime import Cached, blas_threads
 from .algorithms import AdaptedTasks, MetaAlgorithm, PredictsStd
 from .encoding import Encoder
 from .export import export
@@ -19,7 +19,7 @@ UNKNOWN = -1  # the place of a row whose task is not among those asked
 
 
 @dataclass(frozen=True, eq=False)
-class KnownTasks:
+class KnownTasks(Cached):
     """Tasks that were learned, in the order in which they were.
 
     Parameters

@@ -28,7 +28,7 @@ from .encoding._input import (
 from .network import both_classes
 from .tasks._episodes import EpisodeSampler
 from .tasks._streams import CollectionStream, DistributionStream
-from .training import EarlyStopping, Trainer, TrainingState
+from .training import EarlyStopping, LossCurve, Trainer, TrainingState
 
 VALIDATION_EPISODES = 100  # at least, however few the validation tasks
 
@@ -273,9 +273,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         """
         check_parameters(self)
         fitted = copy.copy(self)
-        loss = fitted._partial_fit(X, y, groups, classes)
+        fitted._partial_fit(X, y, groups, classes)
         self.__dict__ = vars(fitted)
-        self.loss_curve_.append(loss)
         return self
 
     def fit_adapt(self, X, y=None, groups=None):
@@ -332,6 +331,12 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return FewShotLearner(FrozenEstimator(self))
+
+    @property
+    def loss_curve_(self):
+        """Loss of each meta-step, list of float."""
+        check_is_fitted(self)
+        return self._loss_curve.to_list()
 
     @property
     def tasks_(self):
@@ -493,14 +498,13 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             if self.verbose:
                 print(report)
         self._keep(encoder, algorithm, trainer.kept, validation, trainer.state)
-        self.loss_curve_, self.best_iter_ = trainer.loss_curve, trainer.best_iter
+        self._loss_curve, self.best_iter_ = LossCurve(trainer.loss_curve), trainer.best_iter
         self.validation_scores_ = trainer.early_stopping and trainer.early_stopping.scores
         self._forget(len(encoded.ids))
         if source.draw is None and self.adapt_training_tasks:
             self._serve(encoded)
 
     def _partial_fit(self, X, y, groups, classes):
-        """Take one meta-step; its loss."""
         before = getattr(self, "_learned", None)
         tasks = task_collection(self, X, y, groups, reset=before is None)
         if before is None:
@@ -508,21 +512,21 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             algorithm = clone(resolve_algorithm(self.algorithm))
             random_state = check_random_state(self.random_state)
             params = algorithm.init_params(encoder.network, random_state, encoder.dtype)
-            state, self.loss_curve_ = self._start(params, encoder.network, random_state), []
+            state, curve = self._start(params, encoder.network, random_state), LossCurve()
         else:
-            encoder, algorithm, state = before.encoder, before.algorithm, self._training.copy()
+            encoder, algorithm = before.encoder, before.algorithm
+            state, curve = self._training.copy(), self._loss_curve
             if classes is not None:
                 check_same_classes(classes, encoder.targets)
             encoded = self._encode_training(tasks, encoder)
             state.optimizer.learning_rate = self.meta_lr
         sampler = EpisodeSampler(encoded.arrays, **self._episode_options())
         episode = sampler.draw(np.arange(len(tasks)), state.random_state)
-        loss = state.step(algorithm, encoder.network, *episode)
+        self._loss_curve = curve.append(state.step(algorithm, encoder.network, *episode))
         self._keep(encoder, algorithm, state.averaged, episode, state)
         self._forget(len(tasks))
         if self.adapt_training_tasks:
             self._serve(encoded)
-        return loss
 
     def _encode(self, tasks, before=None, classes=None):
         """An encoder fitted to training tasks, or as it was before, and these encoded."""

@@ -1,4 +1,6 @@
-"""The process that the arithmetic runs in: threads of BLAS, memory of the allocator."""
+"""The process that the arithmetic runs in: threads of BLAS, memory."""
+
+from functools import cached_property
 
 import numpy as np
 
@@ -29,3 +31,16 @@ def keep_freed_memory():
     thresholds to the size of what is freed; elsewhere this does nothing.
     """
     np.empty(2**25 - 2**13, np.uint8)
+
+
+class Cached:
+    """A base of what keeps working memory in cached properties: pickles and copies leave it out."""
+
+    def __getstate__(self):
+        cached = {
+            name
+            for cls in type(self).__mro__
+            for name, value in vars(cls).items()
+            if isinstance(value, cached_property)
+        }
+        return {name: value for name, value in vars(self).items() if name not in cached}

@@ -75,10 +75,11 @@ def output_covariance(factor, Q, n_outputs):
     n_blocks, size = factor.shape[1:3]
     if size == p:
         right = np.broadcast_to(Q.mT[:, None], (n_tasks, n_blocks, p, m))
-        return np.square(_solve_lower(factor, right)).sum(axis=2).mT
+        variance = np.square(_solve_lower(factor, right)).sum(axis=2).mT
+        return variance.astype(Q.dtype, copy=False)
     right = np.einsum("kl,tmp->tkplm", np.eye(n_outputs), Q).reshape(n_tasks, 1, size, -1)
     solved = _solve_lower(factor, right).reshape(n_tasks, size, n_outputs, m)
-    return np.einsum("tskm,tslm->tmkl", solved, solved)
+    return np.einsum("tskm,tslm->tmkl", solved, solved).astype(Q.dtype, copy=False)
 
 
 def _solve_lower(factor, right):

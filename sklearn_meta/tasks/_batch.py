@@ -55,17 +55,17 @@ class TaskArrays(Ragged):
     offsets : ndarray of shape (tasks + 1,)
     labels : ndarray of shape (rows,) or None
         Class codes; None in regression.
-    is_support : ndarray of shape (rows,) or None
     n_classes : ndarray of shape (tasks,) or None
         Where each task has classes of its own, how many.
+    is_support : ndarray of shape (rows,) or None
     """
 
     X: np.ndarray = field(metadata=PER_ROW)
     y: np.ndarray = field(metadata=PER_ROW)
     offsets: np.ndarray
     labels: np.ndarray | None = field(default=None, metadata=PER_ROW)
-    is_support: np.ndarray | None = field(default=None, metadata=PER_ROW)
     n_classes: np.ndarray | None = field(default=None, metadata=PER_TASK)
+    is_support: np.ndarray | None = field(default=None, metadata=PER_ROW)
 
     def batch(self, tasks, starts, counts, rows=None):
         """A padded batch: of each task, `counts` rows from the place `starts` on.

@@ -1,7 +1,8 @@
 """The outer loop: from episodes to what is meta-learned."""
 
 from ._early_stopping import EarlyStopping
+from ._loss_curve import LossCurve
 from ._optimizers import Adam
 from ._trainer import Trainer, TrainingState
 
-__all__ = ["Adam", "EarlyStopping", "Trainer", "TrainingState"]
+__all__ = ["Adam", "EarlyStopping", "LossCurve", "Trainer", "TrainingState"]

@@ -4,21 +4,10 @@ from functools import cached_property
 
 import numpy as np
 
-
-class Derived:
-    """A base for what has cached properties: pickles and copies leave them out."""
-
-    def __getstate__(self):
-        cached = {
-            name
-            for cls in type(self).__mro__
-            for name, value in vars(cls).items()
-            if isinstance(value, cached_property)
-        }
-        return {name: value for name, value in vars(self).items() if name not in cached}
+from .._runtime import Cached
 
 
-class Adam(Derived):
+class Adam(Cached):
     """Adam, with its state.
 
     Parameters

@@ -11,12 +11,12 @@ import numpy as np
 
 from .._evaluation import mean_query_loss
 from .._messages import inner_rate
-from .._runtime import blas_threads, keep_freed_memory
+from .._runtime import Cached, blas_threads, keep_freed_memory
 from ..network import MLP, Params
 from ..tasks._batch import TaskBatch
 from ..tasks._streams import Cursor
 from ._early_stopping import EarlyStopping
-from ._optimizers import Adam, Derived
+from ._optimizers import Adam
 
 AVERAGING = 0.99  # how much the running average of the parameters keeps at each meta-step
 # what overflows is an error of check_finite's, which says more than NumPy's warning
@@ -24,7 +24,7 @@ quiet = np.errstate(over="ignore", invalid="ignore")
 
 
 @dataclass
-class TrainingState(Derived):
+class TrainingState(Cached):
     """Everything a further meta-step depends on: pickled half way, it goes on the same."""
 
     params: Params
@@ -160,12 +160,12 @@ class Trainer:
         """Take the meta-steps up to the next evaluation, and evaluate."""
         n_taken = len(self.loss_curve)
         n_left = self.validation_interval - n_taken % self.validation_interval
-        episode = self._draw()
+        episode = self.draw()
         keep_freed_memory()
         with blas_threads(multiplications(self.network, *episode)):
             self.step(episode)
             for _ in range(min(n_left, self.max_iter - n_taken) - 1):
-                self.step(self._draw())
+                self.step(self.draw())
             score = self._evaluate()
         return Report(self.state.n_iter, self.loss_curve[-1], score)
 
@@ -196,7 +196,8 @@ class Trainer:
         self.early_stopping.update(-loss, self.state.n_iter, params)
         return -loss
 
-    def _draw(self):
+    def draw(self):
+        """The next episode to train on."""
         return self.cursor.draw(self.stream, self.state.random_state)
 
 

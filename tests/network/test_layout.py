@@ -53,3 +53,25 @@ def test_a_scalar_has_a_view(lead):
     vector = np.zeros((*lead, layout.size))
     layout.view(vector, "scalar")[...] = 7
     np.testing.assert_array_equal(vector, np.broadcast_to([0, 0, 7], vector.shape))
+
+
+def test_rates_of_their_own_stay_with_their_arrays():
+    layout = Layout(SHAPES).extend({"d": (2,), "e": ()}, {"d": 10.0})
+    assert layout.lr_scales == {"d": 10.0}
+    assert layout.extend({"f": (1,)}, {"f": 3.0}).lr_scales == {"d": 10.0, "f": 3.0}
+
+
+def test_a_gradient_is_laid_out_like_the_parameters():
+    layout = Layout({"a": (2,), "b": (3,)})
+    params = Params(np.arange(5, dtype=np.float32), layout)
+    gradient = params.gradient(np.array([7, 8]))
+    assert gradient.layout is layout
+    assert gradient.vector.dtype == np.float32
+    np.testing.assert_array_equal(gradient.vector, [7, 8, 0, 0, 0])
+    np.testing.assert_array_equal(params.vector, np.arange(5))
+
+
+def test_a_copy_is_of_its_own():
+    params = Params(np.zeros(2), Layout({"a": (2,)}))
+    params.copy()["a"][...] = 1
+    np.testing.assert_array_equal(params.vector, [0, 0])

@@ -33,7 +33,7 @@ def whole(weights):
 
 def test_task(weights):
     for number in range(4):
-        for layer, expected in zip(weights.task(number), whole(weights), strict=True):
+        for layer, expected in zip(weights.task(number).layers, whole(weights), strict=True):
             np.testing.assert_array_equal(layer[0], expected[0][number])
             np.testing.assert_array_equal(layer[1], expected[1][number])
 
@@ -43,7 +43,7 @@ def test_outputs_are_a_loop_over_tasks(weights):
     X = np.random.RandomState(1).standard_normal((4, 5, 2))
     z = network.outputs(weights.layers, X)
     for number in range(4):
-        (W0, b0), (W1, b1) = weights.task(number)
+        (W0, b0), (W1, b1) = weights.task(number).layers
         expected = np.tanh(X[number] @ W0 + b0) @ W1 + b1
         np.testing.assert_allclose(z[number], expected, rtol=1e-13)
 
@@ -66,7 +66,9 @@ def test_take_gives_the_tasks_in_that_order(weights, tasks):
         for array, whole_array, ndim in zip(layer, kept, (3, 2), strict=True):
             assert len(array) == len(tasks) if array.ndim == ndim else array is whole_array
     for place, number in enumerate(tasks):
-        for layer, expected in zip(taken.task(place), weights.task(number), strict=True):
+        for layer, expected in zip(
+            taken.task(place).layers, weights.task(number).layers, strict=True
+        ):
             np.testing.assert_array_equal(layer[0], expected[0])
             np.testing.assert_array_equal(layer[1], expected[1])
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_meta.tasks import TaskArrays, TaskBatch
-from sklearn_meta.tasks._batch import pad, ragged_rows
+from sklearn_meta.tasks import TaskBatch
+from sklearn_meta.tasks._batch import TaskArrays, logit_mask
 
 few_examples = settings(deadline=None, derandomize=True, max_examples=50, database=None)
 sizes_and_tasks = st.lists(st.integers(0, 6), min_size=1, max_size=6).flatmap(
@@ -31,28 +31,6 @@ def make_arrays(sizes, dtype=np.float64, n_classes=None, n_outputs=2):
 
 def rows_of(arrays, task):
     return slice(arrays.offsets[task], arrays.offsets[task + 1])
-
-
-@few_examples
-@given(sizes_and_tasks)
-def test_ragged_rows_is_a_loop_over_tasks(drawn):
-    sizes, tasks = drawn
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-    rows, found = ragged_rows(offsets, np.array(tasks))
-    assert rows.tolist() == [row for t in tasks for row in range(offsets[t], offsets[t + 1])]
-    assert found.tolist() == [sizes[t] for t in tasks]
-
-
-@few_examples
-@given(st.lists(st.integers(0, 6), min_size=1, max_size=6))
-def test_pad_is_a_loop_over_tasks(sizes):
-    starts = 100 + np.cumsum(sizes)[::-1]
-    index, filled = pad(starts, np.array(sizes))
-    assert index.shape == filled.shape == (len(sizes), max(sizes))
-    for i, size in enumerate(sizes):
-        np.testing.assert_array_equal(index[i, :size], starts[i] + np.arange(size))
-        assert not index[i, size:].any()
-        np.testing.assert_array_equal(filled[i], np.arange(max(sizes)) < size)
 
 
 @few_examples
@@ -82,24 +60,24 @@ def test_select_keeps_the_tasks_and_drops_rows(sizes, seed):
     assert len(selected) == len(sizes)
     for task in range(len(sizes)):
         rows = rows_of(arrays, task)
-        for name in ("X", "y", "labels"):
+        for name in ("X", "y", "labels", "is_support"):
             np.testing.assert_array_equal(
                 getattr(selected, name)[rows_of(selected, task)],
                 getattr(arrays, name)[rows][mask[rows]],
             )
 
 
-def test_stack_puts_one_behind_the_other():
+def test_concatenate_puts_one_behind_the_other():
     first, second = (
         make_arrays([2, 0, 3], n_classes=[2, 1, 2]),
         make_arrays([1, 4], n_classes=[1, 2]),
     )
-    both = first.stack(second)
+    both = TaskArrays.concatenate([first, second])
     np.testing.assert_array_equal(both.sizes, [2, 0, 3, 1, 4])
     np.testing.assert_array_equal(both.n_classes, [2, 1, 2, 1, 2])
     for i in range(5):
         part, task = (first, i) if i < 3 else (second, i - 3)
-        for name in ("X", "y", "labels"):
+        for name in ("X", "y", "labels", "is_support"):
             np.testing.assert_array_equal(
                 getattr(both, name)[rows_of(both, i)], getattr(part, name)[rows_of(part, task)]
             )
@@ -123,7 +101,7 @@ def test_chunks_are_whole_tasks_of_bounded_size(sizes, max_cells, least):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_logit_mask_closes_the_classes_that_a_task_does_not_have(dtype):
     arrays = make_arrays([2, 2, 2], dtype, n_classes=[2, 4, 3], n_outputs=4)
-    mask = arrays.logit_mask(np.array([2, 0, 1]))
+    mask = logit_mask(arrays.n_classes[[2, 0, 1]], 4, dtype)
     assert mask.shape == (3, 1, 4)
     assert mask.dtype == dtype
     open_ = [[1, 1, 1, 0], [1, 1, 0, 0], [1, 1, 1, 1]]
@@ -135,10 +113,12 @@ def test_logit_mask_closes_the_classes_that_a_task_does_not_have(dtype):
 
 
 def test_no_logit_mask_where_nothing_is_to_be_closed():
-    assert make_arrays([2, 2], n_classes=None).logit_mask(np.array([0, 1])) is None
-    assert make_arrays([2, 2], n_classes=[2, 2]).logit_mask(np.array([0, 1])) is None
-    assert make_arrays([2, 2], n_classes=[2, 2], n_outputs=1).logit_mask(np.array([0])) is None
-    assert make_arrays([2, 2], n_classes=[2, 3], n_outputs=3).logit_mask(np.array([1])) is None
+    both = np.arange(2)
+    assert make_arrays([2, 2], n_classes=None).full_batch(both).logit_mask is None
+    assert make_arrays([2, 2], n_classes=[2, 2]).full_batch(both).logit_mask is None
+    assert make_arrays([2, 2], n_classes=[2, 2], n_outputs=1).full_batch(both).logit_mask is None
+    some = make_arrays([2, 2], n_classes=[2, 3], n_outputs=3)
+    assert some.full_batch(np.array([1])).logit_mask is None
 
 
 def test_share_sums_to_one_where_there_are_rows():

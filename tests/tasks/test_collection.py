@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -79,7 +80,7 @@ def test_from_frame_is_from_arrays(kind):
     assert isinstance(collection.X, kind)
     assert list(collection.X.columns) == ["u", "v"]
     assert not collection.shared_labels
-    collection.shared_labels = True
+    collection = replace(collection, shared_labels=True)
     assert_same(collection, make_collection())
 
 
@@ -98,7 +99,7 @@ def test_from_tasks_is_from_arrays(kind):
     expected = make_collection()
     tasks = [(kind(X), y.tolist()) for X, y in expected]
     collection = TaskCollection.from_tasks(tasks, task_ids=["a", "b", "c"])
-    expected.is_support = None
+    expected = replace(expected, is_support=None)
     assert_same(collection, expected)
     assert type(collection.X) is type(kind(expected.X))
 
@@ -113,7 +114,7 @@ def test_from_tasks_numbers_them_and_keeps_their_order():
 @pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, pl.DataFrame])
 def test_an_integer_gives_one_task(kind):
     collection = make_collection()
-    collection.X = kind(collection.X)
+    collection = replace(collection, X=kind(collection.X))
     for i in (1, -2, np.int64(1)):
         X, y = collection[i]
         assert type(X) is type(collection.X)
@@ -142,7 +143,7 @@ def test_other_keys_give_a_collection(kind, key, ids):
     collection = make_collection()
     expected = {name: (X, y) for name, (X, y) in zip("abc", collection, strict=True)}
     marks = {"a": [False, True], "b": [True, False, True], "c": [True]}
-    collection.X, collection.shared_labels = kind(collection.X), False
+    collection = replace(collection, X=kind(collection.X), shared_labels=False)
     chosen = collection[key]
     assert isinstance(chosen, TaskCollection)
     assert type(chosen.X) is type(collection.X)

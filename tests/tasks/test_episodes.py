@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from sklearn_meta.tasks import EpisodeSampler, TaskArrays
-from sklearn_meta.tasks._episodes import draw_subsets
+from sklearn_meta.tasks._batch import TaskArrays
+from sklearn_meta.tasks._episodes import EpisodeSampler, draw_subsets
 
 few_examples = settings(deadline=None, derandomize=True, max_examples=60, database=None)
 shots = st.one_of(
@@ -176,15 +176,6 @@ def test_relabelling_is_a_permutation_of_the_tasks_own_classes(arrays, n_shots, 
             for row, code in zip(rows_of(batch, place), codes, strict=True):
                 assert new.setdefault(arrays.labels[row], code) == code
         assert sorted(new) == sorted(new.values()) == list(range(n_classes))
-
-
-@few_examples
-@given(classifications(own=True), seeds)
-def test_labels_stay_where_they_are_not_to_be_shuffled(arrays, seed):
-    sampler = EpisodeSampler(arrays, 2, None, "random", shuffle_labels=False)
-    for batch in sampler.draw(np.arange(len(arrays)), np.random.RandomState(seed)):
-        filled = batch.weight > 0
-        np.testing.assert_array_equal(batch.y[filled], arrays.y[batch.X[filled, 0].astype(int)])
 
 
 def test_shared_labels_are_never_shuffled():

@@ -11,7 +11,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_meta import MetaLearner
-from sklearn_meta.tasks import EpisodeSampler, NWayKShot, TaskArrays
+from sklearn_meta.tasks import NWayKShot
+from sklearn_meta.tasks._batch import TaskArrays
+from sklearn_meta.tasks._episodes import EpisodeSampler
 from sklearn_meta.tasks._n_way_k_shot import draw_distinct
 
 few_examples = settings(deadline=None, derandomize=True, max_examples=50, database=None)

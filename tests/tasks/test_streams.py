@@ -1,10 +1,20 @@
+import pickle
+
 import numpy as np
 from scipy.stats import chisquare
 
-from sklearn_meta.tasks import CollectionStream, DistributionStream, EpisodeSampler, TaskArrays
-from sklearn_meta.tasks._streams import BLOCK, MAX_NUMBERS, MAX_ROWS
+from sklearn_meta.tasks._batch import TaskArrays
+from sklearn_meta.tasks._episodes import EpisodeSampler
+from sklearn_meta.tasks._streams import (
+    AHEAD,
+    MAX_NUMBERS,
+    MAX_ROWS,
+    CollectionStream,
+    Cursor,
+    DistributionStream,
+)
 
-OPTIONS = {"n_shots": 2, "n_query": None, "support": "random"}
+OPTIONS = {"n_shots": 2, "n_query": None, "support_order": "random"}
 
 
 def make_arrays(first, n_tasks, n_rows=4):
@@ -13,9 +23,19 @@ def make_arrays(first, n_tasks, n_rows=4):
     return TaskArrays(X, np.zeros_like(X), np.arange(n_tasks + 1) * n_rows)
 
 
-def draw_tasks(stream, random_state):
+class Walk:
+    """A stream that is followed."""
+
+    def __init__(self, stream):
+        self.stream, self.cursor = stream, Cursor()
+
+    def draw(self, random_state):
+        return self.cursor.draw(self.stream, random_state)
+
+
+def draw_tasks(walk, random_state):
     """The tasks of a meta-batch; each gives 2 rows of support and 2 of query."""
-    support, query = stream.draw(random_state)
+    support, query = walk.draw(random_state)
     tasks = support.X[:, 0, 0].astype(int)
     for batch in (support, query):
         assert batch.weight.shape == (len(tasks), 2)
@@ -25,7 +45,7 @@ def draw_tasks(stream, random_state):
 
 def test_a_collection_gives_its_tasks_without_replacement_and_alike():
     sampler = EpisodeSampler(make_arrays(0, 10), **OPTIONS)
-    stream = CollectionStream(sampler, np.array([1, 4, 5, 7, 9]), 3)
+    stream = Walk(CollectionStream(sampler, np.array([1, 4, 5, 7, 9]), 3))
     random_state = np.random.RandomState(0)
     drawn = np.array([draw_tasks(stream, random_state) for _ in range(500)])
     assert drawn.shape == (500, 3)
@@ -37,7 +57,7 @@ def test_a_collection_gives_its_tasks_without_replacement_and_alike():
 
 def test_a_small_collection_gives_all_its_tasks():
     sampler = EpisodeSampler(make_arrays(0, 4), **OPTIONS)
-    stream = CollectionStream(sampler, np.arange(4), 16)
+    stream = Walk(CollectionStream(sampler, np.arange(4), 16))
     assert sorted(draw_tasks(stream, np.random.RandomState(0))) == [0, 1, 2, 3]
 
 
@@ -54,10 +74,11 @@ class Counter:
 
 def test_a_distribution_gives_ever_new_tasks_each_once():
     counter = Counter()
-    stream, random_state = DistributionStream(counter.sample, OPTIONS, 3), np.random.RandomState(0)
-    drawn = np.array([draw_tasks(stream, random_state) for _ in range(2 * BLOCK)])
-    assert drawn.shape == (2 * BLOCK, 3)
-    np.testing.assert_array_equal(np.sort(drawn.ravel()), np.arange(6 * BLOCK))
+    stream = Walk(DistributionStream(counter.sample, OPTIONS, 3))
+    random_state = np.random.RandomState(0)
+    drawn = np.array([draw_tasks(stream, random_state) for _ in range(2 * AHEAD)])
+    assert drawn.shape == (2 * AHEAD, 3)
+    np.testing.assert_array_equal(np.sort(drawn.ravel()), np.arange(6 * AHEAD))
     assert counter.n_calls == 2
 
 
@@ -65,7 +86,8 @@ def test_a_seed_gives_the_same_meta_batches():
     sampler = EpisodeSampler(make_arrays(0, 10), **OPTIONS)
     drawn = []
     for _ in range(2):
-        stream, random_state = CollectionStream(sampler, np.arange(10), 3), np.random.RandomState(1)
+        stream = Walk(CollectionStream(sampler, np.arange(10), 3))
+        random_state = np.random.RandomState(1)
         drawn.append([draw_tasks(stream, random_state).tolist() for _ in range(5)])
     assert drawn[0] == drawn[1]
     assert len({tuple(tasks) for tasks in drawn[0]}) > 1
@@ -77,12 +99,12 @@ def test_blocks_of_meta_batches_are_bounded_in_rows():
         stream = CollectionStream(EpisodeSampler(arrays, **OPTIONS), np.arange(40), batch_size)
         assert stream.n_ahead == n_ahead
     small = EpisodeSampler(make_arrays(0, 40), **OPTIONS)
-    assert CollectionStream(small, np.arange(40), 3).n_ahead == BLOCK
+    assert CollectionStream(small, np.arange(40), 3).n_ahead == AHEAD
 
 
 def test_large_tasks_of_a_distribution_are_drawn_few_at_once():
     counter, random_state = Counter(), np.random.RandomState(0)
-    stream = DistributionStream(counter.sample, OPTIONS, 3, task_size=MAX_NUMBERS // 6)
+    stream = Walk(DistributionStream(counter.sample, OPTIONS, 3, task_size=MAX_NUMBERS // 6))
     drawn = np.array([draw_tasks(stream, random_state) for _ in range(4)])
     np.testing.assert_array_equal(np.sort(drawn.ravel()), np.arange(12))
     assert counter.n_calls == 2
@@ -94,7 +116,7 @@ def test_a_block_is_padded_to_the_longest_of_each_meta_batch():
     sizes = np.array([4, 400])
     X = np.zeros((404, 1))
     arrays = TaskArrays(X, X, np.concatenate([[0], np.cumsum(sizes)]))
-    stream = CollectionStream(EpisodeSampler(arrays, **OPTIONS), np.arange(2), 1)
+    stream = Walk(CollectionStream(EpisodeSampler(arrays, **OPTIONS), np.arange(2), 1))
     random_state = np.random.RandomState(0)
     lengths = {stream.draw(random_state)[1].X.shape[1] for _ in range(20)}
     assert lengths == {2, 398}
@@ -103,10 +125,12 @@ def test_a_block_is_padded_to_the_longest_of_each_meta_batch():
 def test_dealing_by_the_block_is_dealing_one_by_one():
     """Sizes of episodes aside, all that differs is when the random numbers are drawn."""
     arrays = make_arrays(0, 6, n_rows=7)
-    sampler = EpisodeSampler(arrays, n_shots=(1, 4), n_query=2, support="random")
+    sampler = EpisodeSampler(arrays, n_shots=(1, 4), n_query=2, support_order="random")
     tasks = np.array([[0, 1, 2], [3, 4, 5], [5, 0, 3]])
     whole = sampler.draw(tasks.ravel(), np.random.RandomState(3))
-    for i, episode in enumerate(sampler.draw_many(tasks, np.random.RandomState(3))):
+    deal = sampler.deal(tasks, np.random.RandomState(3))
+    for i in range(len(tasks)):
+        episode = sampler.episode(deal, i)
         for part, batch in zip(whole, episode, strict=True):
             longest = batch.weight.shape[1]
             rows = slice(3 * i, 3 * i + 3)
@@ -114,3 +138,18 @@ def test_dealing_by_the_block_is_dealing_one_by_one():
             filled = batch.weight > 0
             np.testing.assert_array_equal(batch.X[filled], part.X[rows, :longest][filled])
             assert longest == batch.weight.sum(axis=1).max()
+
+
+def test_a_cursor_goes_on_after_a_pickle_without_the_collection():
+    arrays = make_arrays(0, 1000, n_rows=40)
+    stream = CollectionStream(EpisodeSampler(arrays, **OPTIONS), np.arange(1000), 3)
+    random_state, cursor = np.random.RandomState(0), Cursor()
+    for _ in range(5):
+        cursor.draw(stream, random_state)
+    pickled = pickle.dumps((cursor, random_state))
+    later, later_state = pickle.loads(pickled)
+    assert len(pickled) < arrays.X.nbytes / 2
+    for _ in range(2 * AHEAD):
+        episodes = cursor.draw(stream, random_state), later.draw(stream, later_state)
+        for batch, other in zip(*episodes, strict=True):
+            np.testing.assert_array_equal(batch.X, other.X)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -8,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 
 from sklearn_meta import TaskCollection
-from sklearn_meta._encoding import Encoder, split_estimator
+from sklearn_meta.encoding import Encoder, split_estimator
 
 REGRESSOR = MLPRegressor(hidden_layer_sizes=(5, 4), activation="tanh")
 CLASSIFIER = MLPClassifier(hidden_layer_sizes=(5,))
@@ -24,7 +26,7 @@ def make_collection(y=None, dtype=np.float64, **options):
 
 def fit(estimator, collection, shared_labels=True, names=None, normalize_y=True, **options):
     options |= {"shared_labels": shared_labels, "normalize_y": normalize_y}
-    return Encoder.fit(estimator, collection, feature_names=names, **options)
+    return Encoder.fit_encode(estimator, collection, feature_names=names, **options)[0]
 
 
 def test_split_estimator():
@@ -51,7 +53,8 @@ def test_split_estimator():
     ],
 )
 def test_network_is_of_the_shape_and_loss_of_the_mlp(estimator, y, shared, units, loss):
-    network = fit(estimator, make_collection(y), shared).network
+    tasks = slice(None) if shared else [0, 2]  # a task of one row has one class
+    network = fit(estimator, make_collection(y)[tasks], shared).network
     assert network.layer_units == units
     assert network.loss_name == loss
     assert network.activation == estimator.activation
@@ -62,7 +65,7 @@ def test_network_is_of_the_shape_and_loss_of_the_mlp(estimator, y, shared, units
 def test_regression_arrays(dtype):
     collection = make_collection(dtype=dtype, is_support=[True, False] * 4)
     encoder = fit(REGRESSOR, collection)
-    arrays, own = encoder.encode(collection)
+    _, arrays, own = encoder.encode(collection)
     expected = np.float32 if dtype == np.float32 else np.float64
     assert {arrays.X.dtype, arrays.y.dtype, encoder.dtype} == {np.dtype(expected)}
     np.testing.assert_array_equal(arrays.X, collection.X)
@@ -76,23 +79,23 @@ def test_regression_arrays(dtype):
 
 def test_later_rows_take_the_dtype_of_training():
     encoder = fit(REGRESSOR, make_collection(dtype=np.float32))
-    arrays, _ = encoder.encode(make_collection())
+    _, arrays, _ = encoder.encode(make_collection())
     assert arrays.X.dtype == arrays.y.dtype == np.float32
-    assert encoder.encode_rows(np.zeros((4, 2))).dtype == np.float32
+    assert encoder.features.transform(np.zeros((4, 2))).dtype == np.float32
 
 
 def test_targets_are_standardised_over_the_pooled_rows_of_training():
     collection = make_collection(np.arange(8.0))
-    arrays, _ = fit(REGRESSOR, collection).encode(collection[[0]])
+    _, arrays, _ = fit(REGRESSOR, collection).encode(collection[[0]])
     np.testing.assert_allclose(arrays.y[:, 0], (np.arange(3) - 3.5) / np.arange(8).std())
-    arrays, _ = fit(REGRESSOR, collection, normalize_y=False).encode(collection[[0]])
+    _, arrays, _ = fit(REGRESSOR, collection, normalize_y=False).encode(collection[[0]])
     np.testing.assert_array_equal(arrays.y[:, 0], [0, 1, 2])
 
 
 def test_own_classes():
     collection = make_collection(list("zxyaqrrp"))[[0, 2]]
     encoder = fit(CLASSIFIER, collection, shared_labels=False)
-    arrays, own = encoder.encode(collection)
+    _, arrays, own = encoder.encode(collection)
     assert [classes.tolist() for classes in own] == [["x", "y", "z"], ["p", "q", "r"]]
     np.testing.assert_array_equal(arrays.labels, [2, 0, 1, 1, 2, 2, 0])
     np.testing.assert_array_equal(arrays.y, np.eye(3)[arrays.labels])
@@ -110,7 +113,7 @@ def test_renewed_it_has_the_network_of_the_estimator_and_all_else_as_it_was():
     assert renewed.estimator is not later
     assert str(renewed.estimator) == str(later)
     assert renewed.targets is encoder.targets
-    np.testing.assert_array_equal(renewed.transform(collection), encoder.transform(collection))
+    assert renewed.features is encoder.features
     assert encoder.network.layer_units == (6, 5, 4, 1)
 
 
@@ -126,7 +129,7 @@ def test_it_is_not_renewed_for_another_kind_or_loss(later):
 def test_a_copy_of_the_estimator_and_the_rows_is_kept():
     collection, estimator = make_collection(), MLPRegressor(hidden_layer_sizes=(5,), alpha=0.3)
     encoder = fit(estimator, collection)
-    arrays, _ = encoder.encode(collection)
+    _, arrays, _ = encoder.encode(collection)
     before = arrays.X.copy()
     estimator.set_params(alpha=7.0)
     collection.X[...] = 0
@@ -143,13 +146,15 @@ def test_given_classes_are_those_of_the_network():
 @pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, pl.DataFrame])
 def test_steps_are_fitted_on_the_pooled_rows_and_left_alone_later(kind):
     collection = make_collection()
-    collection.X = kind(collection.X)
+    collection = replace(collection, X=kind(collection.X))
     pipeline = make_pipeline(PolynomialFeatures(2), StandardScaler(), REGRESSOR)
     encoder = fit(pipeline, collection)
     expected = make_pipeline(PolynomialFeatures(2), StandardScaler()).fit(collection.X)
-    np.testing.assert_allclose(encoder.encode(collection)[0].X, expected.transform(collection.X))
+    np.testing.assert_allclose(
+        encoder.encode(collection).arrays.X, expected.transform(collection.X)
+    )
     rows = kind(np.ones((3, 2)))
-    np.testing.assert_allclose(encoder.encode_rows(rows), expected.transform(rows))
+    np.testing.assert_allclose(encoder.features.transform(rows), expected.transform(rows))
     assert encoder.network.layer_units[0] == 6
     assert not hasattr(pipeline[0], "n_output_features_")
 
@@ -162,8 +167,8 @@ def test_a_frame_of_strings_through_a_one_hot_encoder():
     )
     encoder = fit(make_pipeline(one_hot, REGRESSOR), collection)
     expected = np.column_stack([frame["colour"] == colour for colour in "bgr"])
-    np.testing.assert_array_equal(encoder.encode(collection)[0].X[:, :3], expected)
-    np.testing.assert_array_equal(encoder.encode(collection)[0].X[:, 3], frame["u"])
+    np.testing.assert_array_equal(encoder.encode(collection).arrays.X[:, :3], expected)
+    np.testing.assert_array_equal(encoder.encode(collection).arrays.X[:, 3], frame["u"])
 
 
 def test_a_sparse_step_is_made_dense():
@@ -171,21 +176,21 @@ def test_a_sparse_step_is_made_dense():
         np.array([["r"], ["g"], ["r"], ["b"]]), np.arange(4.0), [0, 0, 1, 1]
     )
     encoder = fit(make_pipeline(OneHotEncoder(), REGRESSOR), collection)
-    np.testing.assert_array_equal(encoder.encode(collection)[0].X, np.eye(3)[[2, 1, 2, 0]])
+    np.testing.assert_array_equal(encoder.encode(collection).arrays.X, np.eye(3)[[2, 1, 2, 0]])
 
 
 def test_feature_names_are_those_that_the_mlp_sees():
     """Those of X without steps; else those that the last step gives, if it gives any."""
     collection = make_collection()
-    assert fit(REGRESSOR, collection).feature_names is None
-    collection.X = pd.DataFrame(collection.X, columns=["u", "v"])
-    assert fit(REGRESSOR, collection).feature_names == ["u", "v"]
-    assert fit(REGRESSOR, collection, names=["p", "q"]).feature_names == ["p", "q"]
+    assert fit(REGRESSOR, collection).features.names is None
+    collection = replace(collection, X=pd.DataFrame(collection.X, columns=["u", "v"]))
+    assert fit(REGRESSOR, collection).features.names == ["u", "v"]
+    assert fit(REGRESSOR, collection, names=["p", "q"]).features.names == ["p", "q"]
     plain = make_pipeline(StandardScaler(), REGRESSOR)
-    assert fit(plain, collection, names=["u", "v"]).feature_names is None
+    assert fit(plain, collection, names=["u", "v"]).features.names is None
     polynomials = PolynomialFeatures(2, include_bias=False).set_output(transform="pandas")
     named = fit(make_pipeline(polynomials, REGRESSOR), collection, names=["u", "v"])
-    assert named.feature_names == ["u", "v", "u^2", "u v", "v^2"]
+    assert named.features.names == ["u", "v", "u^2", "u v", "v^2"]
 
 
 @pytest.mark.parametrize(("value", "kind"), [(np.nan, "NaN"), (np.inf, "infinity")])
@@ -196,7 +201,7 @@ def test_a_value_that_is_not_finite_is_found_in_its_task(value, kind):
     with pytest.raises(ValueError, match=f"Input X contains {kind} in task 'c', its row 1;"):
         encoder.encode(collection)
     with pytest.raises(ValueError, match=f"Input X contains {kind} in row 5; expected finite"):
-        encoder.encode_rows(collection.X)
+        encoder.features.transform(collection.X)
 
 
 def test_the_first_row_of_a_task_behind_an_empty_one_is_found():
@@ -206,4 +211,4 @@ def test_the_first_row_of_a_task_behind_an_empty_one_is_found():
     X[3] = np.nan
     offsets, ids = np.array([0, 3, 3, 8]), np.array([7, 8, 9])
     with pytest.raises(ValueError, match="in task 9, its row 0;"):
-        encoder.transform(TaskCollection(X, collection.y, offsets, ids))
+        encoder.encode(TaskCollection(X, collection.y, offsets, ids))

@@ -1,11 +1,15 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from helpers import CASES, draw_targets, make_network, make_params
 
-from sklearn_meta._adapted import AdaptedTasks, prior_outputs
-from sklearn_meta.algorithms import ALGORITHMS, BayesianHead, Joint
+from sklearn_meta._learned import UNKNOWN, Asked, Learned
+from sklearn_meta.algorithms import ALGORITHMS, BayesianHead
+from sklearn_meta.encoding import Encoded
 from sklearn_meta.network import MLP
-from sklearn_meta.tasks import TaskArrays, TaskBatch
+from sklearn_meta.tasks import TaskBatch
+from sklearn_meta.tasks._batch import TaskArrays
 
 every_algorithm = pytest.mark.parametrize("name", ALGORITHMS)
 SIZES = [3, 9, 1, 4]
@@ -35,19 +39,25 @@ def one_task(arrays, i):
     )
 
 
-def learn(name, network, arrays, ids=IDS, classes=None, n_jobs=None):
+def make_learned(name, network, dtype=float):
     algorithm = ALGORITHMS[name]()
-    params = make_params(algorithm, network)
-    adapted = AdaptedTasks.learn(algorithm, network, params, ids, arrays, classes, n_jobs)
-    return algorithm, params, adapted
+    encoder = SimpleNamespace(network=network, dtype=np.dtype(dtype))  # all that is asked of it
+    return Learned(encoder, algorithm, make_params(algorithm, network, dtype=dtype))
 
 
-def plain_outputs(algorithm, network, params, arrays, X, place):
+def learn(name, network, arrays, ids=IDS, classes=None, n_jobs=None):
+    learned = make_learned(name, network)
+    if classes is None and arrays.n_classes is not None:
+        classes = [np.arange(n) for n in arrays.n_classes]
+    return learned, learned.learn(Encoded(ids, arrays, classes), n_jobs)
+
+
+def plain_outputs(learned, arrays, X, place):
     """One row at a time, its task adapted alone."""
-    z = []
+    z, network = [], learned.network
     for x, i in zip(X, place, strict=True):
         task = one_task(arrays, i)
-        adapted = algorithm.adapt(network, params, task)
+        adapted = learned.algorithm.learn(network, learned.params, task)
         z.append(adapted.outputs(network, x[None, None], task.logit_mask)[0, 0])
     return np.array(z)
 
@@ -58,21 +68,23 @@ def plain_outputs(algorithm, network, params, arrays, X, place):
 def test_outputs_are_a_loop_over_rows(name, case, n_jobs):
     network = make_network(case)
     arrays = make_arrays(network)
-    algorithm, params, adapted = learn(name, network, arrays, n_jobs=n_jobs)
+    learned, tasks = learn(name, network, arrays, n_jobs=n_jobs)
     rng = np.random.RandomState(1)
     X, place = rng.standard_normal((20, 2)), rng.randint(4, size=20)
-    expected = plain_outputs(algorithm, network, params, arrays, X, place)
-    np.testing.assert_allclose(adapted.outputs(network, X, place), expected, rtol=1e-9, atol=1e-11)
+    expected = plain_outputs(learned, arrays, X, place)
+    np.testing.assert_allclose(
+        learned.outputs(Asked(X, place, tasks)), expected, rtol=1e-9, atol=1e-11
+    )
 
 
 @every_algorithm
 def test_outputs_of_tasks_with_classes_of_their_own(name):
     network = MLP([2, 4, 4], "tanh", "log_loss", True)
     arrays = make_arrays(network, n_classes=[2, 4, 2, 3])
-    algorithm, params, adapted = learn(name, network, arrays)
+    learned, tasks = learn(name, network, arrays)
     X, place = np.random.RandomState(1).standard_normal((5, 2)), np.array([3, 0, 1, 0, 2])
-    z = adapted.outputs(network, X, place)
-    expected = plain_outputs(algorithm, network, params, arrays, X, place)
+    z = learned.outputs(Asked(X, place, tasks))
+    expected = plain_outputs(learned, arrays, X, place)
     there = np.arange(4) < arrays.n_classes[place, None]
     np.testing.assert_allclose(z[there], expected[there], rtol=1e-9)
     assert np.all(z[~there] < -1e300)
@@ -81,10 +93,10 @@ def test_outputs_of_tasks_with_classes_of_their_own(name):
 def test_many_rows_of_few_of_the_tasks():
     network = make_network("squared_error")
     arrays = make_arrays(network)
-    algorithm, params, adapted = learn("bayesian_head", network, arrays)
+    learned, tasks = learn("bayesian_head", network, arrays)
     X, place = np.random.RandomState(1).standard_normal((7, 2)), np.array([3, 3, 1, 3, 1, 1, 3])
-    expected = plain_outputs(algorithm, network, params, arrays, X, place)
-    np.testing.assert_allclose(adapted.outputs(network, X, place), expected, rtol=1e-10)
+    expected = plain_outputs(learned, arrays, X, place)
+    np.testing.assert_allclose(learned.outputs(Asked(X, place, tasks)), expected, rtol=1e-10)
 
 
 @every_algorithm
@@ -94,38 +106,41 @@ def test_tasks_learned_in_several_chunks(name):
     sizes = [2, 600, 1, 570, 300]
     arrays = make_arrays(network, sizes)
     assert len(list(arrays.chunks(4000))) > 1
-    algorithm, params, adapted = learn(name, network, arrays, np.arange(5))
+    learned, tasks = learn(name, network, arrays, np.arange(5))
     order = np.random.RandomState(1).permutation(len(arrays.X))
     place = np.repeat(np.arange(5), sizes)
     z = np.empty_like(arrays.y)
-    z[order] = adapted.outputs(network, arrays.X[order], place[order])
+    z[order] = learned.outputs(Asked(arrays.X[order], place[order], tasks))
     for i in range(5):
         task = one_task(arrays, i)
-        expected = algorithm.adapt(network, params, task).outputs(network, task.X)[0]
+        adapted = learned.algorithm.learn(network, learned.params, task)
+        expected = adapted.outputs(network, task.X)[0]
         np.testing.assert_allclose(z[place == i], expected, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_spread_is_a_loop_over_rows(case):
+def test_std_is_a_loop_over_rows(case):
     network = make_network(case)
     arrays = make_arrays(network)
-    algorithm, params, adapted = learn("bayesian_head", network, arrays)
+    learned, tasks = learn("bayesian_head", network, arrays)
     rng = np.random.RandomState(1)
     X, place = rng.standard_normal((9, 2)), rng.randint(4, size=9)
     expected = [
-        algorithm.predict_std(network, params, one_task(arrays, i), x[None, None])[0, 0]
+        learned.algorithm.learn(network, learned.params, one_task(arrays, i)).std(
+            network, x[None, None]
+        )[0, 0]
         for x, i in zip(X, place, strict=True)
     ]
-    std = adapted.spread(algorithm, network, params, X, place)
+    std = learned.std(Asked(X, place, tasks))
     np.testing.assert_allclose(std, expected, rtol=1e-10)
 
 
 def test_find():
     network = make_network("squared_error")
-    _, _, adapted = learn("joint", network, make_arrays(network))
-    assert len(adapted) == 4
-    found = adapted.find(np.array(["a", "none", "q", "a"]))
-    np.testing.assert_array_equal(found, [3, -1, 0, 3])
+    _, tasks = learn("joint", network, make_arrays(network))
+    assert len(tasks) == 4
+    found = tasks.find(np.array(["a", "none", "q", "a"]))
+    np.testing.assert_array_equal(found, [3, UNKNOWN, 0, 3])
 
 
 @every_algorithm
@@ -139,32 +154,32 @@ def test_find():
 def test_merging_replaces_tasks_of_the_same_id(name, ids, expected):
     network = make_network("squared_error")
     first, second = make_arrays(network), make_arrays(network, [2, 5, 1], seed=3)
-    algorithm, params, adapted = learn(name, network, first)
-    later = learn(name, network, second, np.array(ids))[2]
-    merged = adapted.merge(later)
+    learned, tasks = learn(name, network, first)
+    later = learn(name, network, second, np.array(ids))[1]
+    merged = tasks.merge(later)
     assert merged.ids.tolist() == expected
     X = np.random.RandomState(1).standard_normal((len(expected), 2))
-    z = merged.outputs(network, X, merged.find(np.array(expected)))
+    z = learned.outputs(Asked(X, merged.find(np.array(expected)), merged))
     for i, task in enumerate(expected):
         source, ids_there = (second, ids) if task in ids else (first, IDS.tolist())
-        plain = plain_outputs(algorithm, network, params, source, X[[i]], [ids_there.index(task)])
+        plain = plain_outputs(learned, source, X[[i]], [ids_there.index(task)])
         np.testing.assert_allclose(z[[i]], plain, rtol=1e-9, atol=1e-11)
-    if isinstance(algorithm, BayesianHead):
-        alone = later.spread(algorithm, network, params, X[:1], np.array([1]))
-        both = merged.spread(algorithm, network, params, X[:1], merged.find(np.array([ids[1]])))
+    if isinstance(learned.algorithm, BayesianHead):
+        alone = learned.std(Asked(X[:1], np.array([1]), later))
+        both = learned.std(Asked(X[:1], merged.find(np.array([ids[1]])), merged))
         np.testing.assert_allclose(both, alone, rtol=1e-12)
-    assert adapted.ids.tolist() == IDS.tolist()
+    assert tasks.ids.tolist() == IDS.tolist()
 
 
 def test_merging_all_anew():
     network = make_network("squared_error")
-    adapted = learn("bayesian_head", network, make_arrays(network))[2]
-    later = learn("bayesian_head", network, make_arrays(network, seed=5))[2]
-    merged = adapted.merge(later)
+    learned, tasks = learn("bayesian_head", network, make_arrays(network))
+    later = learn("bayesian_head", network, make_arrays(network, seed=5))[1]
+    merged = tasks.merge(later)
     X, place = np.random.RandomState(1).standard_normal((4, 2)), np.arange(4)
     assert merged.ids.tolist() == later.ids.tolist()
     np.testing.assert_array_equal(
-        merged.outputs(network, X, place), later.outputs(network, X, place)
+        learned.outputs(Asked(X, place, merged)), learned.outputs(Asked(X, place, later))
     )
 
 
@@ -173,21 +188,22 @@ def test_merging_keeps_the_classes_of_each_task():
     pairs, triple = [np.array(["x", "y"])] * 2, [np.array(["p", "q", "r"])]
     first = learn(
         "maml", network, make_arrays(network, [3, 4], n_classes=[2, 2]), np.array([1, 2]), pairs
-    )[2]
-    later = learn("maml", network, make_arrays(network, [5], n_classes=[3]), np.array([1]), triple)[
-        2
-    ]
+    )[1]
+    learned, later = learn(
+        "maml", network, make_arrays(network, [5], n_classes=[3]), np.array([1]), triple
+    )
     merged = first.merge(later)
     assert merged.ids.tolist() == [2, 1]
     assert [classes.tolist() for classes in merged.classes] == [["x", "y"], ["p", "q", "r"]]
-    np.testing.assert_array_equal(merged.support.n_classes, [2, 3])
+    z = learned.outputs(Asked(np.zeros((2, 2)), np.array([0, 1]), merged))
+    np.testing.assert_array_equal(z < -1e300, [[False, False, True], [False, False, False]])
 
 
 def test_ids_of_another_kind_stay_what_they_were():
     network = make_network("squared_error")
     arrays = make_arrays(network, [2, 2])
-    numbers = learn("joint", network, arrays, np.array([1, 2]))[2]
-    names = learn("joint", network, arrays, np.array(["1", "b"]))[2]
+    numbers = learn("joint", network, arrays, np.array([1, 2]))[1]
+    names = learn("joint", network, arrays, np.array(["1", "b"]))[1]
     merged = numbers.merge(names)
     assert merged.ids.tolist() == [1, 2, "1", "b"]
     found = merged.find(np.array(["1", 1, "2", 2], object))
@@ -198,19 +214,31 @@ def test_ids_of_another_kind_stay_what_they_were():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_is_kept(name, dtype):
     network = make_network("squared_error")
-    arrays, algorithm = make_arrays(network), ALGORITHMS[name]()
+    arrays, learned = make_arrays(network), make_learned(name, network, dtype)
     arrays = TaskArrays(arrays.X.astype(dtype), arrays.y.astype(dtype), arrays.offsets)
-    params = make_params(algorithm, network, dtype=dtype)
-    adapted = AdaptedTasks.learn(algorithm, network, params, IDS, arrays, None)
+    tasks = learned.learn(Encoded(IDS, arrays, None))
     X = np.zeros((3, 2), dtype)
-    assert adapted.outputs(network, X, np.array([0, 2, 1])).dtype == dtype
-    assert prior_outputs(algorithm, network, params, X).dtype == dtype
+    assert learned.outputs(Asked(X, np.array([0, 2, 1]), tasks)).dtype == dtype
+    assert learned.outputs(Asked(X, np.full(3, UNKNOWN), None)).dtype == dtype
 
 
-def test_prior_outputs_are_those_of_the_network():
+def test_outputs_of_an_unknown_task_are_those_of_the_network():
     network = make_network("two_outputs")
-    params = make_params(Joint(), network)
+    learned = make_learned("joint", network)
     X = np.random.RandomState(1).standard_normal((5, 2))
-    (W0, b0), (W1, b1), (W2, b2) = network.layers(params.vector)
+    (W0, b0), (W1, b1), (W2, b2) = network.layers(learned.params.vector)
     expected = np.tanh(np.tanh(X @ W0 + b0) @ W1 + b1) @ W2 + b2
-    np.testing.assert_allclose(prior_outputs(Joint(), network, params, X), expected, rtol=1e-13)
+    z = learned.outputs(Asked(X, np.full(5, UNKNOWN), None))
+    np.testing.assert_allclose(z, expected, rtol=1e-13)
+
+
+@every_algorithm
+def test_rows_of_known_and_unknown_tasks_together(name):
+    network = make_network("squared_error")
+    learned, tasks = learn(name, network, make_arrays(network))
+    X, place = np.random.RandomState(1).standard_normal((6, 2)), np.array([2, -1, 0, -1, -1, 3])
+    together = learned.outputs(Asked(X, place, tasks))
+    for known in (True, False):
+        rows = (place != UNKNOWN) == known
+        alone = learned.outputs(Asked(X[rows], place[rows], tasks if known else None))
+        np.testing.assert_allclose(together[rows], alone, rtol=1e-12)

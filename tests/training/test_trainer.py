@@ -2,33 +2,36 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers import cast, make_network, make_params, plain_loss, ragged_batch, tasks_of
+from helpers import cast, make_network, make_params, ragged_batch
 from sklearn.linear_model import Ridge
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklearn_meta._compat import MANY_MULTIPLICATIONS
-from sklearn_meta._training import (
-    AVERAGING,
-    EVALUATE_EVERY,
-    Gate,
-    TrainingState,
-    multiplications,
-    query_losses,
-    train,
-)
+from sklearn_meta._evaluation import mean_query_loss
+from sklearn_meta._runtime import MANY_MULTIPLICATIONS
 from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint
 from sklearn_meta.network import Params
 from sklearn_meta.tasks import TaskBatch
+from sklearn_meta.tasks._batch import TaskArrays
+from sklearn_meta.tasks._episodes import EpisodeSampler
+from sklearn_meta.tasks._streams import CollectionStream, DistributionStream
+from sklearn_meta.training import EarlyStopping, Trainer, TrainingState
+from sklearn_meta.training._trainer import AVERAGING, multiplications
 
 every_algorithm = pytest.mark.parametrize("name", ALGORITHMS)
 
 
 class Episodes:
-    """A stream of random episodes of 3 ragged tasks."""
+    """A stream of random episodes of 3 ragged tasks, dealt two by two."""
 
     def __init__(self, network, dtype=np.float64):
         self.network, self.dtype = network, dtype
+
+    def deal(self, random_state):
+        return [self.draw(random_state), self.draw(random_state)]
+
+    def episode(self, block, number):
+        return block[number]
 
     def draw(self, random_state):
         return [
@@ -41,10 +44,13 @@ class Same:
     """A stream of the same episode again and again."""
 
     def __init__(self, *episode):
-        self.episode = episode
+        self.same = episode
 
-    def draw(self, random_state):
-        return self.episode
+    def deal(self, random_state):
+        return [None]
+
+    def episode(self, block, number):
+        return self.same
 
 
 def start(algorithm, network, *, meta_lr=0.01, alpha=0.0, dtype=np.float64):
@@ -53,26 +59,40 @@ def start(algorithm, network, *, meta_lr=0.01, alpha=0.0, dtype=np.float64):
     return TrainingState.start(params, network, random_state, meta_lr=meta_lr, alpha=alpha)
 
 
+def train(algorithm, network, state, stream, validation=None, **options):
+    """A trainer that has done its work."""
+    trainer = Trainer(algorithm, network, stream, validation, state, **options)
+    for _ in trainer:
+        pass
+    return trainer
+
+
 @every_algorithm
 def test_a_step_is_adam_on_the_meta_gradient_and_the_decay(name):
-    """scikit-learn's Adam; L2 on the network's weights, neither biases nor what else is learned."""
+    """scikit-learn's Adam, on what is measured in units of its own rate; L2 on the network's
+    weights, neither biases nor what else is learned."""
     algorithm, network = ALGORITHMS[name](), make_network("squared_error")
     state, stream = start(algorithm, network, alpha=0.3), Episodes(network)
     params = Params(state.params.vector.copy(), state.params.layout)
-    adam, average = AdamOptimizer([params.vector], 0.01), params.vector.copy()
+    scale = np.ones_like(params.vector)
+    for name, factor in params.layout.lr_scales.items():
+        scale[params.layout.slices[name]] = factor
+    scaled = params.vector / scale
+    adam, average = AdamOptimizer([scaled], 0.01), params.vector.copy()
     for n in range(1, 30):
         support, query = stream.draw(state.random_state)
         loss, gradient = algorithm.meta_gradient(network, params, support, query)
         for i in range(3):
             params.layout.view(gradient, f"weights_{i}")[...] += 0.3 * params[f"weights_{i}"]
-        adam.update_params([params.vector], [gradient])
+        adam.update_params([scaled], [gradient * scale])
+        params.vector[:] = scaled * scale
         keep = min(AVERAGING, n / (n + 10))
         average = keep * average + (1 - keep) * params.vector
-        state.step(algorithm, network, support, query)
+        found = state.step(algorithm, network, support, query)
         np.testing.assert_allclose(state.params.vector, params.vector, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(state.averaged.vector, average, rtol=1e-10, atol=1e-12)
-        assert state.loss_curve[-1] == pytest.approx(loss, rel=1e-10)
-    assert state.n_iter == len(state.loss_curve) == 29
+        assert found == pytest.approx(loss, rel=1e-10)
+    assert state.n_iter == 29
 
 
 def test_training_leaves_the_parameters_it_started_from():
@@ -91,16 +111,78 @@ def test_training_leaves_the_parameters_it_started_from():
 def test_a_pickle_half_way_goes_on_to_the_bit(name, case):
     algorithm, network = ALGORITHMS[name](), make_network(case)
     stream = Episodes(network)
-    whole = start(algorithm, network, alpha=0.1)
-    train(algorithm, network, whole, stream, max_iter=20)
-    half = start(algorithm, network, alpha=0.1)
-    train(algorithm, network, half, stream, max_iter=8)
+    options = {"validation": stream.draw(np.random.RandomState(1)), "validation_interval": 4}
+    whole = train(
+        algorithm,
+        network,
+        start(algorithm, network, alpha=0.1),
+        stream,
+        early_stopping=EarlyStopping(0.0, 100),
+        max_iter=20,
+        **options,
+    )
+    half = Trainer(
+        algorithm,
+        network,
+        stream,
+        state=start(algorithm, network, alpha=0.1),
+        early_stopping=EarlyStopping(0.0, 100),
+        max_iter=20,
+        **options,
+    )
+    half.advance()
+    half.advance()
+    half.step(half.draw())  # in the middle of an interval, and of a block of episodes
     half = pickle.loads(pickle.dumps(half))
-    train(algorithm, network, half, stream, max_iter=12)
-    np.testing.assert_array_equal(half.params.vector, whole.params.vector)
-    np.testing.assert_array_equal(half.averaged.vector, whole.averaged.vector)
+    reports = list(half)
+    assert [report.n_iter for report in reports] == [12, 16, 20]
+    np.testing.assert_array_equal(half.state.params.vector, whole.state.params.vector)
+    np.testing.assert_array_equal(half.state.averaged.vector, whole.state.averaged.vector)
+    np.testing.assert_array_equal(half.kept.vector, whole.kept.vector)
     assert half.loss_curve == whole.loss_curve
-    assert half.n_iter == 20
+    assert half.early_stopping.scores == whole.early_stopping.scores
+    assert half.state.n_iter == 20
+
+
+def make_stream(kind):
+    """Of tasks of their own each, from a collection or a distribution."""
+    options = {"n_shots": 2, "n_query": None, "support_order": "random"}
+
+    def sample(n_tasks, random_state):
+        X = random_state.standard_normal((6 * n_tasks, 2))
+        return TaskArrays(X, X.sum(axis=1)[:, None], np.arange(n_tasks + 1) * 6)
+
+    if kind == "distribution":
+        return DistributionStream(sample, options, 3)
+    sampler = EpisodeSampler(sample(10, np.random.RandomState(0)), **options)
+    return CollectionStream(sampler, np.arange(10), 3)
+
+
+@pytest.mark.parametrize("kind", ["collection", "distribution"])
+def test_what_was_dealt_ahead_goes_on_after_a_pickle(kind):
+    network, ends = make_network("squared_error"), []
+    for n_before in (0, 3, 70):  # within the first block, and within the second
+        stream, state = make_stream(kind), start(Joint(), network)
+        trainer = Trainer(Joint(), network, stream, None, state, max_iter=100)
+        for _ in range(n_before):
+            trainer.step(trainer.draw())
+        parts = trainer.state, trainer.cursor, trainer.loss_curve
+        state, cursor, loss_curve = pickle.loads(pickle.dumps(parts))
+        later = Trainer(
+            Joint(),
+            network,
+            stream,
+            None,
+            state,
+            max_iter=100,
+            cursor=cursor,
+            loss_curve=loss_curve,
+        )
+        list(later)
+        ends.append(later)
+    for end in ends[1:]:
+        assert end.loss_curve == ends[0].loss_curve
+        np.testing.assert_array_equal(end.kept.vector, ends[0].kept.vector)
 
 
 def test_a_copy_does_not_move_what_it_was_made_from():
@@ -129,9 +211,12 @@ def test_rebase_goes_on_from_the_given_parameters():
 def test_dtype_is_kept(name, case, dtype):
     algorithm, network = ALGORITHMS[name](), make_network(case)
     state, stream = start(algorithm, network, alpha=0.1, dtype=dtype), Episodes(network, dtype)
-    gate = Gate(stream.draw(np.random.RandomState(1)), 0, 5)
-    kept = train(algorithm, network, state, stream, max_iter=3, gate=gate)
-    vectors = [kept.vector, state.params.vector, state.average, state.optimizer.first]
+    validation = stream.draw(np.random.RandomState(1))
+    stopping = EarlyStopping(0, 5)
+    trainer = train(
+        algorithm, network, state, stream, validation, early_stopping=stopping, max_iter=3
+    )
+    vectors = [trainer.kept.vector, state.params.vector, state.average, state.optimizer.first]
     assert {vector.dtype for vector in vectors} == {np.dtype(dtype)}
 
 
@@ -147,7 +232,7 @@ def test_training_a_linear_network_jointly_is_ridge_regression(alpha):
     batch, nothing = linear_problem(np.random.RandomState(0))
     network = make_network("squared_error", ())
     state = start(Joint(), network, meta_lr=0.02, alpha=alpha)
-    kept = train(Joint(), network, state, Same(nothing, batch), max_iter=1500)
+    kept = train(Joint(), network, state, Same(nothing, batch), max_iter=1500).kept
     # the mean over 40 rows has no factor 1/2, the penalty has
     ridge = Ridge(alpha=40 * alpha / 2).fit(batch.X.reshape(40, 2), batch.y.reshape(40))
     np.testing.assert_allclose(kept["weights_0"][:, 0], ridge.coef_, atol=1e-3)
@@ -166,129 +251,77 @@ def test_bayesian_head_learns_the_prior_that_made_the_tasks():
     parts = [TaskBatch(X[:, s], y[:, s], weight[:, s]) for s in (slice(2), slice(2, None))]
     algorithm, network = BayesianHead(), make_network("squared_error", ())
     state = start(algorithm, network, meta_lr=0.05)
-    kept = train(algorithm, network, state, Same(*parts), max_iter=200)
+    kept = train(algorithm, network, state, Same(*parts), max_iter=200).kept
     kept = algorithm.calibrate(network, kept, *parts)
     np.testing.assert_allclose(np.append(kept["weights_0"], kept["bias_0"]), mean, atol=0.1)
-    np.testing.assert_allclose(10 * kept["log_precision"], np.log(precision), atol=0.3)
+    np.testing.assert_allclose(kept["log_precision"], np.log(precision), atol=0.3)
     np.testing.assert_allclose(np.exp(kept["log_noise"]), noise, rtol=0.03)
 
 
-@every_algorithm
-@pytest.mark.parametrize("case", ["squared_error", "poisson", "binary", "softmax"])
-def test_query_losses_are_a_loop_over_tasks(name, case):
-    algorithm, network = ALGORITHMS[name](), make_network(case)
-    params = make_params(algorithm, network)
-    support, query = Episodes(network).draw(np.random.RandomState(0))
-    losses = query_losses(algorithm, network, params, support, query)
-    for i, (task, rows) in enumerate(zip(tasks_of(support), tasks_of(query), strict=True)):
-        z = algorithm.adapt(network, params, task).outputs(network, rows.X)[0]
-        alone = plain_loss(network.loss_name, z, rows.y[0], rows.weight[0])
-        np.testing.assert_allclose(losses[i], alone, rtol=1e-10)
-
-
-@every_algorithm
-def test_query_losses_of_tasks_with_classes_of_their_own(name):
-    algorithm, network = ALGORITHMS[name](), make_network("softmax", exchangeable=True)
-    params, rng = make_params(algorithm, network), np.random.RandomState(0)
-    support, query = (ragged_batch(rng, network, sizes, [2, 3, 2]) for sizes in ([5] * 3, [4] * 3))
-    losses = query_losses(algorithm, network, params, support, query)
-    for i, (task, rows) in enumerate(zip(tasks_of(support), tasks_of(query), strict=True)):
-        k = [2, 3, 2][i]
-        z = algorithm.adapt(network, params, task).outputs(network, rows.X, rows.logit_mask)[0]
-        alone = plain_loss("log_loss", z[:, :k], rows.y[0, :, :k], rows.weight[0])
-        np.testing.assert_allclose(losses[i], alone, rtol=1e-10)
-
-
-def states_at(biases):
-    """A constant network, as training might pass through it, 10 meta-steps apart."""
-    network = make_network("squared_error", ())
-    for i, bias in enumerate(biases):
-        state = start(Joint(), network)
-        state.average[:] = [0, 0, bias]
-        state.n_iter = 10 * (i + 1)
-        yield network, state
-
-
-def make_gate(tol, n_iter_no_change):
-    """Held-out targets of 0: a constant network scores minus its square."""
-    rng = np.random.RandomState(0)
-    batch = TaskBatch(rng.standard_normal((2, 4, 2)), np.zeros((2, 4, 1)), np.ones((2, 4)))
-    return Gate((batch, batch), tol, n_iter_no_change)
-
-
-def test_the_gate_keeps_the_best():
-    biases = [3.0, 2.0, 1.0, 1.5, 0.5, 2.0, 0.7]
-    gate = make_gate(tol=0.0, n_iter_no_change=100)
-    for network, state in states_at(biases):
-        assert not gate.judge(Joint(), network, state)
-    np.testing.assert_allclose(gate.scores, -np.square(biases), rtol=1e-12)
-    assert gate.best_score == max(gate.scores)
-    assert gate.best_iter == 50
-    np.testing.assert_array_equal(gate.best.vector, [0, 0, 0.5])
-
-
-@pytest.mark.parametrize(
-    ("biases", "tol", "stop"),
-    [
-        ([3, 2, 2, 2, 1], 0.0, 4),  # two evaluations without anything better
-        ([3, 2, 2.5, 1, 1.5, 1.2], 0.0, 6),
-        ([3, 2.99, 2.98, 2.97], 1.0, 3),  # better, though not by as much as counts
-        ([3, 2.9, 2.8, 2.7, 2.65], 1.0, 5),  # slow, but 9 - 2.8 ** 2 does count
-        ([4, 3, 2, 1], 0.0, None),
-    ],
-)
-def test_the_gate_stops_when_nothing_gets_better(biases, tol, stop):
-    gate, stops = make_gate(tol, n_iter_no_change=2), []
-    for i, (network, state) in enumerate(states_at(biases), start=1):
-        if gate.judge(Joint(), network, state):
-            stops.append(i)
-            break
-    assert stops == ([] if stop is None else [stop])
-
-
 def test_the_kept_best_does_not_move_as_training_goes_on():
+    batch, nothing = linear_problem(np.random.RandomState(0))
     network = make_network("squared_error", ())
-    gate = make_gate(0.0, 100)
-    state = start(Joint(), network)
-    gate.judge(Joint(), network, state)
-    kept = gate.best.vector.copy()
+    stopping, state = EarlyStopping(0.0, 100), start(Joint(), network)
+    options = {"early_stopping": stopping, "max_iter": 10, "validation_interval": 5}
+    trainer = Trainer(Joint(), network, Same(nothing, batch), (nothing, batch), state, **options)
+    trainer.advance()
+    kept = trainer.kept.vector.copy()
     state.average += 100
     state.params.vector[:] += 100
-    gate.judge(Joint(), network, state)
-    np.testing.assert_array_equal(gate.best.vector, kept)
+    trainer.advance()
+    assert stopping.scores[1] < stopping.scores[0]
+    np.testing.assert_array_equal(trainer.kept.vector, kept)
+    assert trainer.best_iter == 5
 
 
 def test_training_stops_early():
     batch, nothing = linear_problem(np.random.RandomState(0))
     network = make_network("squared_error", ())
-    state, gate = start(Joint(), network), Gate((nothing, batch), 1e9, 3)
-    kept = train(Joint(), network, state, Same(nothing, batch), max_iter=10_000, gate=gate)
-    assert state.n_iter == 4 * EVALUATE_EVERY
-    assert len(gate.scores) == 4
-    assert kept is gate.best
-    best = query_losses(Joint(), network, kept, nothing, batch).mean()
-    np.testing.assert_allclose(-gate.best_score, best, rtol=1e-12)
+    state, stopping = start(Joint(), network), EarlyStopping(1e9, 3)
+    stream, validation = Same(nothing, batch), (nothing, batch)
+    trainer = train(
+        Joint(), network, state, stream, validation, early_stopping=stopping, max_iter=10_000
+    )
+    assert state.n_iter == 4 * 50
+    assert len(stopping.scores) == 4
+    assert trainer.kept is stopping.best
+    best = mean_query_loss(Joint(), network, trainer.kept, nothing, batch)
+    np.testing.assert_allclose(-stopping.best_score, best, rtol=1e-12)
 
 
-@pytest.mark.parametrize("max_iter", [1, EVALUATE_EVERY - 1, EVALUATE_EVERY + 7])
-def test_the_last_step_is_always_judged(max_iter):
+@pytest.mark.parametrize("max_iter", [1, 19, 27])
+def test_the_last_step_is_always_evaluated(max_iter):
     batch, nothing = linear_problem(np.random.RandomState(0))
     network = make_network("squared_error", ())
-    state, gate = start(Joint(), network), Gate((nothing, batch), 0.0, 100)
-    train(Joint(), network, state, Same(nothing, batch), max_iter=max_iter, gate=gate)
+    state, stopping = start(Joint(), network), EarlyStopping(0.0, 100)
+    train(
+        Joint(),
+        network,
+        state,
+        Same(nothing, batch),
+        (nothing, batch),
+        early_stopping=stopping,
+        max_iter=max_iter,
+        validation_interval=20,
+    )
     assert state.n_iter == max_iter
-    assert len(gate.scores) == -(-max_iter // EVALUATE_EVERY)
+    assert len(stopping.scores) == -(-max_iter // 20)
 
 
-def test_verbose_prints_the_loss_and_the_score(capsys):
+def test_a_report_says_the_loss_and_the_score():
     batch, nothing = linear_problem(np.random.RandomState(0))
     network = make_network("squared_error", ())
-    state, gate = start(Joint(), network), Gate((nothing, batch), 0.0, 100)
-    train(Joint(), network, state, Same(nothing, batch), max_iter=60, gate=gate, verbose=True)
-    first, second = capsys.readouterr().out.splitlines()
-    loss, score = state.loss_curve[49], gate.scores[0]
-    assert first == f"Meta-step 50, loss {loss:.6f}, validation score {score:.6f}"
-    assert second.startswith("Meta-step 60, loss ")
+    state, stopping = start(Joint(), network), EarlyStopping(0.0, 100)
+    stream, validation = Same(nothing, batch), (nothing, batch)
+    trainer = Trainer(Joint(), network, stream, validation, state, stopping, max_iter=60)
+    first, second = trainer
+    loss, score = trainer.loss_curve[49], stopping.scores[0]
+    assert str(first) == f"Meta-step 50, loss {loss:.6f}, validation score {score:.6f}"
+    assert str(second).startswith("Meta-step 60, loss ")
+    state = start(Joint(), network)
+    (report,) = Trainer(Joint(), network, stream, validation, state, max_iter=50)
+    assert report.score is None
+    assert str(report) == f"Meta-step 50, loss {report.loss:.6f}"
 
 
 def test_a_diverged_loss_is_an_error_that_says_what_to_do():
@@ -321,14 +354,16 @@ def test_a_step_alone_warns_of_nothing_before_it():
         state.step(Joint(), network, support, query._replace(X=1e200 * query.X))
 
 
-def test_held_out_tasks_whose_loss_is_not_finite_are_an_error():
-    """The training tasks' losses are finite, those of the tasks that judge are not."""
+def test_validation_tasks_whose_loss_is_not_finite_are_an_error():
+    """The training tasks' losses are finite, those of the validation tasks are not."""
     network = make_network("squared_error", ())
     state, stream = start(Joint(), network), Episodes(network)
     support, query = stream.draw(np.random.RandomState(1))
-    gate = Gate((support, query._replace(X=1e200 * query.X)), 0.0, 5)
-    with pytest.raises(ValueError, match=r"diverged: the loss of the held-out tasks is (inf|nan)"):
-        train(Joint(), network, state, stream, max_iter=3, gate=gate)
+    validation, stopping = (support, query._replace(X=1e200 * query.X)), EarlyStopping(0.0, 5)
+    with pytest.raises(
+        ValueError, match=r"diverged: the loss of the validation tasks is (inf|nan)"
+    ):
+        train(Joint(), network, state, stream, validation, early_stopping=stopping, max_iter=3)
 
 
 class Recorder(Joint):

@@ -2,15 +2,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.dummy import DummyRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_meta import TaskCollection
-from sklearn_meta._encoding import Encoder
-from sklearn_meta._export import export
 from sklearn_meta.algorithms import MAML, BayesianHead
+from sklearn_meta.encoding import Encoder
+from sklearn_meta.export import as_steps, export
+from sklearn_meta.network import TaskWeights
 
 SETTINGS = {  # the estimator, the targets of 12 rows, whether labels are shared
     "one output": (MLPRegressor(hidden_layer_sizes=(5, 4)), 40 + 7 * np.arange(12.0), True),
@@ -38,14 +40,13 @@ def learn(algorithm, estimator, y, shared, dtype=np.float64):
     """The encoder, each task's layers, classes and outputs, and the rows they are of."""
     X = np.random.RandomState(0).standard_normal((12, 3)).astype(dtype)
     tasks = TaskCollection.from_arrays(X, y, GROUPS)
-    encoder = Encoder.fit(estimator, tasks, shared_labels=shared)
-    arrays, own = encoder.encode(tasks)
+    encoder, (_, arrays, own) = Encoder.fit_encode(estimator, tasks, shared_labels=shared)
     params = algorithm.init_params(encoder.network, np.random.RandomState(0), encoder.dtype)
     batch = arrays.full_batch(np.arange(2))
-    weights = algorithm.adapt(encoder.network, params, batch)
-    rows = encoder.transform(tasks)
+    weights = algorithm.learn(encoder.network, params, batch)
+    rows = arrays.X
     for i in range(2):
-        layers = weights.task(i)
+        layers = weights.task(i).layers
         mask = None if batch.logit_mask is None else batch.logit_mask[[i]]
         z = encoder.network.outputs(layers, rows[None], mask)[0]
         yield encoder, layers, None if own is None else own[i], z, X
@@ -67,7 +68,7 @@ def expected_prediction(encoder, classes, z):
 def test_the_exported_mlp_predicts_what_the_network_does(algorithm, setting, dtype):
     tolerance = 1e-4 if dtype == np.float32 else 1e-10
     for encoder, layers, classes, z, X in learn(algorithm, *SETTINGS[setting], dtype):
-        mlp = export(encoder, layers, classes)
+        mlp = export(TaskWeights(layers), encoder, classes)
         expected, proba = expected_prediction(encoder, classes, z)
         if proba is None:
             assert mlp.predict(X).shape == expected.shape
@@ -84,7 +85,7 @@ def test_two_of_five_own_classes():
     estimator = MLPClassifier(hidden_layer_sizes=(5,))
     (_, second) = learn(BayesianHead(), estimator, y, False)
     encoder, layers, classes, z, X = second
-    mlp = export(encoder, layers, classes)
+    mlp = export(TaskWeights(layers), encoder, classes)
     assert encoder.network.n_outputs == 5
     assert mlp.classes_.tolist() == ["p", "q"]
     assert mlp.coefs_[-1].shape == (5, 1)
@@ -99,7 +100,7 @@ def test_it_is_a_fitted_clone_of_its_own(setting):
     exports = []
     for encoder, layers, classes, *_ in learn(MAML(), estimator, y, shared):
         before = [(weights.copy(), bias.copy()) for weights, bias in layers]
-        mlp = export(encoder, layers, classes)
+        mlp = export(TaskWeights(layers), encoder, classes)
         exports.append(mlp)
         check_is_fitted(mlp)
         assert type(mlp) is type(estimator)
@@ -122,7 +123,7 @@ def test_it_is_a_fitted_clone_of_its_own(setting):
 def test_it_has_what_a_fitted_mlp_has(setting):
     estimator, y, shared = SETTINGS[setting]
     encoder, layers, classes, _, X = next(learn(MAML(), estimator, y, shared))
-    mlp = export(encoder, layers, classes)
+    mlp = export(TaskWeights(layers), encoder, classes)
     fitted = clone(estimator).set_params(solver="sgd", learning_rate_init=1e-9)
     rows = slice(None) if classes is None else np.isin(y, classes)
     options = {"classes": np.unique(y[rows])} if encoder.is_classifier else {}
@@ -145,7 +146,7 @@ def test_it_warns_and_prints_nothing_whatever_the_parameters(Estimator, options,
     estimator = Estimator(hidden_layer_sizes=(5,), solver=solver, **options)
     y = np.array([7, 8, 9] * 4)
     for encoder, layers, classes, _, X in learn(MAML(), estimator, y, True):
-        mlp = export(encoder, layers, classes)
+        mlp = export(TaskWeights(layers), encoder, classes)
         assert mlp.get_params() == estimator.get_params()
         assert mlp.predict(X).shape == (12,)
     assert capsys.readouterr().out == ""
@@ -160,7 +161,7 @@ def test_training_can_go_on_from_the_exported_weights(setting, solver):
     estimator, y, shared = SETTINGS[setting]
     estimator = clone(estimator).set_params(solver=solver, learning_rate_init=1e-6, alpha=0)
     encoder, layers, classes, _, X = next(learn(MAML(), estimator, y, shared))
-    mlp = export(encoder, layers, classes)
+    mlp = export(TaskWeights(layers), encoder, classes)
     before = [coefs.copy() for coefs in mlp.coefs_]
     mlp.partial_fit(X, y)
     for coefs, old in zip(mlp.coefs_, before, strict=True):
@@ -173,7 +174,7 @@ def test_exporting_leaves_numpys_global_random_state():
     np.random.seed(0)  # noqa: NPY002
     expected = np.random.random_sample()  # noqa: NPY002
     np.random.seed(0)  # noqa: NPY002
-    export(encoder, layers, classes)
+    export(TaskWeights(layers), encoder, classes)
     assert np.random.random_sample() == expected  # noqa: NPY002
 
 
@@ -184,14 +185,14 @@ def make_pipeline_problem():
     scaler = StandardScaler().set_output(transform="pandas")
     pipeline = Pipeline([("scale", scaler), ("net", MLPRegressor(hidden_layer_sizes=(5,)))])
     tasks = TaskCollection.from_arrays(frame, 40 + 7 * np.arange(12.0), GROUPS)
-    encoder = Encoder.fit(pipeline, tasks, feature_names=[*"uvw"])
+    encoder, _ = Encoder.fit_encode(pipeline, tasks, feature_names=[*"uvw"])
     params = MAML().init_params(encoder.network, np.random.RandomState(0), encoder.dtype)
     return frame, pipeline, encoder, encoder.network.layers(params.vector)
 
 
 def test_a_pipeline_takes_the_users_rows():
     frame, pipeline, encoder, layers = make_pipeline_problem()
-    fitted = export(encoder, layers)
+    fitted = export(TaskWeights(layers), encoder)
     assert isinstance(fitted, Pipeline)
     assert list(fitted.named_steps) == ["scale", "net"]
     rows = StandardScaler().fit_transform(frame)
@@ -204,8 +205,8 @@ def test_a_pipeline_takes_the_users_rows():
 
 def test_a_pipeline_shares_no_step_with_the_encoder_or_another_export():
     _, _, encoder, layers = make_pipeline_problem()
-    first, second = export(encoder, layers), export(encoder, layers)
-    scalers = [encoder.steps["scale"], first["scale"], second["scale"]]
+    first, second = export(TaskWeights(layers), encoder), export(TaskWeights(layers), encoder)
+    scalers = [encoder.features.steps["scale"], first["scale"], second["scale"]]
     assert len(set(map(id, scalers))) == 3
     assert not np.shares_memory(first["scale"].mean_, second["scale"].mean_)
 
@@ -213,6 +214,27 @@ def test_a_pipeline_shares_no_step_with_the_encoder_or_another_export():
 def test_a_pipeline_of_the_mlp_alone_stays_one():
     pipeline = make_pipeline(MLPRegressor(hidden_layer_sizes=(5,)))
     encoder, layers, classes, z, X = next(learn(MAML(), pipeline, np.arange(12.0), True))
-    fitted = export(encoder, layers, classes)
+    fitted = export(TaskWeights(layers), encoder, classes)
     assert isinstance(fitted, Pipeline)
     np.testing.assert_allclose(fitted.predict(X), encoder.targets.decode(z), rtol=1e-12)
+
+
+class Constant:
+    """A task of another kind."""
+
+    value = 7.0
+
+
+def test_tasks_of_another_kind_are_exported_once_it_is_said_how():
+    _, _, encoder, _ = make_pipeline_problem()
+    with pytest.raises(TypeError, match="tasks of type Constant cannot be exported; register"):
+        export(Constant(), encoder)
+    as_steps.register(
+        Constant,
+        lambda task, encoder, classes: [
+            (encoder.step_name, DummyRegressor(strategy="constant", constant=task.value))
+        ],
+    )
+    fitted = export(Constant(), encoder)
+    assert list(fitted.named_steps) == ["scale", "net"]
+    assert fitted["net"].constant == 7

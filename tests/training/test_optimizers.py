@@ -1,10 +1,11 @@
+import pickle
 from math import sqrt
 
 import numpy as np
 import pytest
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
 
-from sklearn_meta._optimizers import Adam
+from sklearn_meta.training import Adam
 
 
 def plain_adam(x, gradients, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
@@ -39,6 +40,30 @@ def test_it_is_scikit_learns():
         adam.step(vector, gradient)
         other.update_params([expected], [gradient])
     np.testing.assert_allclose(vector, expected, rtol=1e-13)
+
+
+def test_a_scaled_part_is_learned_as_if_measured_in_units_of_the_scale():
+    """scikit-learn's Adam on the entries over their scales, by the chain rule."""
+    rng = np.random.RandomState(0)
+    scale = np.array([1, 10, 10, 1, 0.5])
+    vector = rng.standard_normal(5)
+    expected, adam = vector / scale, Adam(5, float, 0.03, [(slice(1, 3), 10), (slice(4, 5), 0.5)])
+    other = AdamOptimizer([expected], 0.03)
+    for gradient in 1e-7 * rng.standard_normal((40, 5)):  # where epsilon counts
+        adam.step(vector, gradient)
+        other.update_params([expected], [gradient * scale])
+    np.testing.assert_allclose(vector, expected * scale, rtol=1e-12)
+
+
+def test_working_memory_is_not_pickled():
+    adam = Adam(1000, float, 0.03)
+    adam.step(np.zeros(1000), np.ones(1000))
+    later = pickle.loads(pickle.dumps(adam))
+    assert set(vars(adam)) - set(vars(later)) == {"scratch"}
+    vectors = np.zeros((2, 1000))
+    for each, vector in zip((adam, later), vectors, strict=True):
+        each.step(vector, np.arange(1000.0))
+    np.testing.assert_array_equal(*vectors)
 
 
 def test_the_first_step_is_of_the_learning_rate_whatever_the_gradient():

@@ -3,7 +3,7 @@ import pytest
 from sklearn.preprocessing import LabelEncoder, OneHotEncoder, StandardScaler
 
 from sklearn_meta import TaskCollection
-from sklearn_meta._targets import ClassTargets, RegressionTargets, task_classes
+from sklearn_meta.encoding._targets import ClassTargets, RegressionTargets, task_classes
 
 rng = np.random.RandomState(0)
 TARGETS = {
