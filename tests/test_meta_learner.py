@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections import Counter
 
 import joblib
 import numpy as np
@@ -11,7 +12,7 @@ from helpers import needs_hidden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LinearRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -21,6 +22,8 @@ import sklearn_meta
 from sklearn_meta import MetaLearner, TaskCollection
 from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint
 from sklearn_meta.datasets import Sinusoids
+from sklearn_meta.encoding import _input
+from sklearn_meta.tasks import _collection
 
 
 def by_collection(problem, algorithm):
@@ -564,3 +567,78 @@ def test_95_percent_of_fresh_rows_lie_within_2_std(linear, n_shots):
         mean, std = task.predict(X[n_shots:], return_std=True)
         inside.append(np.abs(mean - y[n_shots:]) < 1.96 * std)
     assert np.mean(np.concatenate(inside)) == pytest.approx(0.95, abs=0.015)
+
+
+def test_training_tasks_are_left_alone_where_nobody_asks_for_them(problem):
+    """What is meta-learned is the same; no training row and no task is kept."""
+    served = problem.meta().fit(problem.tasks)
+    meta = problem.meta(adapt_training_tasks=False).fit(problem.tasks)
+    assert len(meta.tasks_) == 0
+    assert meta.n_tasks_ == len(problem.tasks)
+    X, y = problem.new
+    assert_array_equal(meta.fit_adapt(X, y).predict(X), served.fit_adapt(X, y).predict(X))
+    assert len(meta.partial_fit(problem.tasks).tasks_) == 0
+    pickled = pickle.dumps(meta)
+    assert not any(row.tobytes() in pickled for row in problem.tasks.X)
+
+
+def test_evaluations_come_as_often_as_asked_for(regression):
+    meta = regression.meta(max_iter=20, validation_interval=6).fit(regression.tasks)
+    assert len(meta.validation_scores_) == 4  # after 6, 12, 18 and 20 meta-steps
+    assert meta.best_iter_ in (6, 12, 18, 20)
+
+
+def test_a_range_may_be_a_list(regression):
+    pair, listed = (
+        regression.meta(n_shots=kind([1, 4])).fit(regression.tasks) for kind in (tuple, list)
+    )
+    assert pair.loss_curve_ == listed.loss_curve_
+
+
+def test_verbose_prints_a_line_an_evaluation(regression, capsys):
+    meta = regression.meta(max_iter=20, validation_interval=10, verbose=True)
+    meta.fit(regression.tasks)
+    first, second = capsys.readouterr().out.splitlines()
+    loss, score = meta.loss_curve_[9], meta.validation_scores_[0]
+    assert first == f"Meta-step 10, loss {loss:.6f}, validation score {score:.6f}"
+    assert second.startswith("Meta-step 20, loss ")
+
+
+def test_failing_calls_leave_no_trace(regression):
+    """What was fitted before answers as before, its columns included."""
+    X, y, groups = regression.rows
+    frame = pd.DataFrame(X, columns=[*"abc"])
+    meta = regression.meta().fit(frame, y, groups)
+    before = pickle.dumps(meta)
+    bad = frame.copy()
+    bad.iloc[-1, 0] = np.inf
+    for call in (meta.fit, meta.partial_fit, meta.fit_adapt):
+        with pytest.raises(ValueError, match="X"):
+            call(bad, y, groups)
+    with pytest.raises(ValueError, match="diverged"):
+        clone(meta).set_params(meta_lr=1e200, max_iter=50).fit(frame, y, groups)
+    assert pickle.dumps(meta) == before
+    assert meta.feature_names_in_.tolist() == ["a", "b", "c"]
+    meta.fit(X, y, groups)
+    assert not hasattr(meta, "feature_names_in_")
+
+
+def test_a_fit_resolves_its_input_once(regression, monkeypatch):
+    """Rows are checked once, tasks sorted once and a distribution sampled once."""
+    counts = Counter()
+
+    def counted(module, name):
+        function = getattr(module, name)
+
+        def call(*args, **kwargs):
+            counts[name] += 1
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, call)
+
+    counted(_input, "_kind")
+    counted(_input, "validate_data")
+    counted(_collection, "check_groups")
+    counted(_input, "check_groups")
+    regression.meta().fit(*regression.rows)
+    assert counts == {"_kind": 1, "validate_data": 1, "check_groups": 1}

@@ -40,8 +40,9 @@ class TaskSource:
 
 def task_source(meta, X, y, groups, random_state, *, reset):
     """What `fit` was handed, checked: a TaskSource."""
-    if _kind(X) != "a distribution of tasks":
-        return TaskSource(task_collection(meta, X, y, groups, reset=reset))
+    kind = _kind(X)
+    if kind != "a distribution of tasks":
+        return TaskSource(_collection(kind, meta, X, y, groups, reset))
     _no_rows_besides("a distribution of tasks", y, groups)
 
     def draw(n_tasks, random_state, reset=False):
@@ -61,6 +62,10 @@ def task_collection(meta, X, y=None, groups=None, *, reset=False):
     kind = _kind(X)
     if kind == "a distribution of tasks":
         raise ValueError(f"X must be rows or a task collection here, got {kind}")
+    return _collection(kind, meta, X, y, groups, reset)
+
+
+def _collection(kind, meta, X, y, groups, reset):
     from_input = _from_rows if kind == "rows" else _from_tasks
     collection = from_input(meta, X, y, groups, reset)
     if not is_classifier(meta):
