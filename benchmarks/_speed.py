@@ -15,7 +15,7 @@ import sklearn
 from threadpoolctl import threadpool_limits
 
 import sklearn_meta
-from sklearn_meta._compat import keep_freed_memory
+from sklearn_meta._runtime import keep_freed_memory
 
 SAMPLE_SECONDS = 0.03  # long enough for what a training loop finds: warm caches, memory at hand
 SETTLE_SECONDS = 2e-3  # before each sample, so that the last contestant's threads stop spinning

@@ -41,7 +41,7 @@ def steps(max_iter):
         report(f"MAML, 5 shots, {n_steps} steps", meta, f"published {published}", n_shots=5)
     meta = fit(Joint(), sinusoids(20), max_iter=max_iter(20_000), **TEN)
     for n_steps, published in ((1, 2.41), (5, 2.23), (10, 2.19)):
-        meta.algorithm_.set_params(inner_steps=n_steps)
+        meta.algorithm_.set_params(adapt_steps=n_steps)
         label = f"pretraining (Joint), 5 shots, {n_steps} steps"
         report(label, meta, f"published {published}", n_shots=5)
 
@@ -83,7 +83,7 @@ def meta_sgd(max_iter):
 def maml_plus_plus(max_iter):
     """PARL: 5 shots, 40-40-40, three steps with learned rates, 1600 fixed tasks of 100 rows."""
     algorithm = from_pytorch(MAML)(
-        inner_steps=3, learn_inner_lr="step", multi_step_loss=max_iter(4000)
+        inner_steps=3, learn_inner_lr="step", multi_step_iter=max_iter(4000)
     )
     tasks = sinusoids(100, VARIED).sample(1600, random_state=0)
     meta = fit(
@@ -116,7 +116,7 @@ def others(max_iter):
         "ImplicitMAML": (ImplicitMAML(), 5_000),
         "NeuralProcess": (NeuralProcess(), 20_000),
         "CAVIA": (CAVIA(n_context=5, inner_lr=1.0, inner_steps=1), 60_000),
-        "Joint, 10 steps": (Joint(inner_steps=10), 20_000),
+        "Joint, 10 steps": (Joint(adapt_steps=10), 20_000),
     }
     for name, (algorithm, n_iter) in contestants.items():
         published = name == "CAVIA"

@@ -18,18 +18,21 @@ import tracemalloc
 import _speed
 import numpy as np
 from _sinusoids import unseen_tasks
-from sklearn_meta._training import TrainingState, query_losses
 from speed_meta_gradient import Shape, problem
 from threadpoolctl import threadpool_limits
 
+from sklearn_meta._evaluation import mean_query_loss
 from sklearn_meta.algorithms import MAML, BayesianHead
 from sklearn_meta.datasets import Sinusoids
 from sklearn_meta.network import MLP
-from sklearn_meta.tasks import CollectionStream, DistributionStream, EpisodeSampler, TaskBatch
+from sklearn_meta.tasks import TaskBatch
 from sklearn_meta.tasks._batch import TaskArrays
+from sklearn_meta.tasks._episodes import EpisodeSampler
+from sklearn_meta.tasks._streams import CollectionStream, Cursor, DistributionStream
+from sklearn_meta.training import TrainingState
 
 INNER_LR = 0.01
-JUDGE_EVERY = 50  # meta-steps
+EVALUATE_EVERY = 50  # meta-steps
 
 
 class Setting:
@@ -55,7 +58,7 @@ class Setting:
         self.algorithm, self.alpha, self.scale = algorithm, alpha, scale
         self.network = MLP((1, *hidden, 1), "relu", "squared_error")
         self.tasks, self.batch_size = Sinusoids(n_rows=n_rows), batch_size
-        self.options = {"support": "random", **options}
+        self.options = {"support_order": "random", **options}
 
     def arrays(self, n_tasks, random_state):
         tasks = self.tasks.sample(n_tasks, random_state)
@@ -97,7 +100,7 @@ def report_meta_step(seconds):
     print("\nA meta-step of fit, 1000 tasks")
     for label, setting in SETTINGS.items():
         state, stream = setting.state(0), setting.collection_stream()
-        draw = functools.partial(stream.draw, state.random_state)
+        draw = functools.partial(Cursor().draw, stream, state.random_state)
         step = functools.partial(state.step, setting.algorithm, setting.network)
         gradient = functools.partial(
             setting.algorithm.meta_gradient, setting.network, setting.state(0).params
@@ -116,15 +119,15 @@ def report_meta_step(seconds):
         print(f"    the episode's share: {_speed.verdict(episode / step, 0.15)}")
 
 
-def judges():
+def unseen():
     """Support and query of the unseen tasks, (tasks, rows, 1) each, in float32."""
     return [array.astype(np.float32)[..., None] for array in unseen_tasks(10)]
 
 
 def our_race(setting, seed):
-    """Functions that train on for a while, and that judge."""
-    state, stream = setting.state(seed), setting.distribution_stream()
-    x, y, grid, truth = judges()
+    """Functions that train on for a while, and that evaluate."""
+    state, stream, cursor = setting.state(seed), setting.distribution_stream(), Cursor()
+    x, y, grid, truth = unseen()
     batches = [
         TaskBatch(X, target / np.float32(setting.scale), np.ones(X.shape[:2], np.float32))
         for X, target in ((x, y), (grid, truth))
@@ -132,12 +135,13 @@ def our_race(setting, seed):
 
     def advance():
         with threadpool_limits(limits=1, user_api="blas"):  # as fit does
-            for _ in range(JUDGE_EVERY):
-                state.step(setting.algorithm, setting.network, *stream.draw(state.random_state))
+            for _ in range(EVALUATE_EVERY):
+                episode = cursor.draw(stream, state.random_state)
+                state.step(setting.algorithm, setting.network, *episode)
 
     def error():
-        losses = query_losses(setting.algorithm, setting.network, state.averaged, *batches)
-        return losses.mean() * setting.scale**2
+        loss = mean_query_loss(setting.algorithm, setting.network, state.averaged, *batches)
+        return loss * setting.scale**2
 
     return advance, error
 
@@ -150,17 +154,17 @@ def jax_race(setting, seed):
     sizes = setting.batch_size, setting.options["n_shots"], INNER_LR
 
     def advance():
-        for _ in range(JUDGE_EVERY):
+        for _ in range(EVALUATE_EVERY):
             held["state"] = maml_jax.training_step(held["state"], *sizes)
         held["state"][4].block_until_ready()
 
-    return advance, lambda: float(maml_jax.query_error(held["state"][3], *judges(), INNER_LR))
+    return advance, lambda: float(maml_jax.query_error(held["state"][3], *unseen(), INNER_LR))
 
 
 def seconds_until(aim, advance, error, max_iter):
     """Seconds of training until the error is `aim`, infinite if it takes over `max_iter` steps."""
     seconds = 0.0
-    for _ in range(0, max_iter, JUDGE_EVERY):
+    for _ in range(0, max_iter, EVALUATE_EVERY):
         start = time.perf_counter()
         advance()
         seconds += time.perf_counter() - start
@@ -171,7 +175,7 @@ def seconds_until(aim, advance, error, max_iter):
 
 def race(quick):
     """Seconds to the aim of each seed, {setting: {who: [seconds]}}."""
-    max_iter, n_seeds = (JUDGE_EVERY, 1) if quick else (20_000, 3)
+    max_iter, n_seeds = (EVALUATE_EVERY, 1) if quick else (20_000, 3)
     found = {}
     for label, setting in SETTINGS.items():
         racers = {OURS: our_race}

@@ -1,4 +1,4 @@
-"""How well tasks are learned: split, learn from the support, predict and judge the query rows."""
+"""How well tasks are learned: split, learn from the support, predict the query rows."""
 
 from typing import NamedTuple
 

@@ -60,12 +60,12 @@ class KnownTasks(Cached):
         if values is None:
             return None
         columns = self.all_classes
-        spread = np.zeros((len(values), len(columns)), values.dtype)
+        wide = np.zeros((len(values), len(columns)), values.dtype)
         for task in np.unique(place):
             rows = np.flatnonzero(place == task)
             own = np.searchsorted(columns, self.classes[task])
-            spread[np.ix_(rows, own)] = values[rows, : len(own)]
-        return spread
+            wide[np.ix_(rows, own)] = values[rows, : len(own)]
+        return wide
 
     @property
     def all_classes(self):

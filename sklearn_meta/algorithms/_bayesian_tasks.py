@@ -11,7 +11,7 @@ from ..network import (
     factor_shape,
     output_covariance,
     precision_factor,
-    spread_from_rows,
+    variance_from_rows,
 )
 
 
@@ -107,9 +107,9 @@ class BayesianTasks(NamedTuple):
         """
         return self._by_kind(BayesianTasks._std, network, X, logit_mask, network.n_outputs)
 
-    def spread(self, network, X):
-        """Predictive variance over the noise, of squared error, (tasks, rows, 1)."""
-        return self._by_kind(BayesianTasks._spread, network, X, None, 1)
+    def relative_variance(self, network, X):
+        """Predictive variance over the noise's, of squared error, (tasks, rows, 1)."""
+        return self._by_kind(BayesianTasks._relative_variance, network, X, None, 1)
 
     def _by_kind(self, function, network, X, logit_mask, width):
         """A function of those tasks that have a factor and of those that have none."""
@@ -124,13 +124,13 @@ class BayesianTasks(NamedTuple):
                 result[tasks] = function(self.take(tasks), network, X[tasks], mask)
         return result
 
-    def _spread(self, network, X, logit_mask):
+    def _relative_variance(self, network, X, logit_mask):
         return 1 + np.maximum(self._covariance(network, X, logit_mask), 0)
 
     def _std(self, network, X, logit_mask):
         loss = network.loss
         if loss.quadratic:
-            return np.sqrt(self.noise * self._spread(network, X, logit_mask))
+            return np.sqrt(self.noise * self._relative_variance(network, X, logit_mask))
         covariance = self._covariance(network, X, logit_mask)
         mean = loss.mean(self.outputs(network, X, logit_mask))
         if loss.deviance:
@@ -153,7 +153,7 @@ class BayesianTasks(NamedTuple):
         rows, weight = self._padded_support()
         F = self._whiten(network, rows)
         if network.loss.quadratic:
-            return spread_from_rows(F, weight, Q)[..., None]
+            return variance_from_rows(F, weight, Q)[..., None]
         mean = network.loss.mean(self.outputs(network, rows, logit_mask))
         factor = precision_factor(network.loss, F, mean, weight)
         return output_covariance(factor, Q, network.n_outputs)

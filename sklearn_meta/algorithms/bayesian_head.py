@@ -114,19 +114,19 @@ class BayesianHead(MetaAlgorithm):
         )
 
     def calibrate(self, network, params, support, query):
-        """Set the noise to what the query rows show, given the posterior's own spread.
+        """Set the noise to what the query rows show, given the posterior's own variance.
 
         It enters no mean prediction, so it is no part of the gradient. Trained by the
         predictive density, features would grow where noise does, to buy density with
-        spread, and adaptation would trust noisy tasks too much.
+        variance, and adaptation would trust noisy tasks too much.
         """
         if not network.loss.deviance:
             return params
         tasks = self.learn(network, params, support)
         z = tasks.outputs(network, query.X)
         deviance = network.loss.row_losses(z[..., None], query.y[..., None])  # each output's
-        spread = tasks.spread(network, query.X) if network.loss.quadratic else 1.0
-        noise = np.einsum("tm,tmk->k", query.share, deviance / spread) / len(z)
+        variance = tasks.relative_variance(network, query.X) if network.loss.quadratic else 1.0
+        noise = np.einsum("tm,tmk->k", query.share, deviance / variance) / len(z)
         calibrated = params.copy()
         calibrated["log_noise"][...] = np.log(np.maximum(noise, np.finfo(noise.dtype).tiny))
         return calibrated

@@ -69,10 +69,10 @@ class CentredGaussianProcess(GaussianProcessRegressor):
     def predict(self, X, return_std=False, return_cov=False):
         """Predictive mean, and the standard deviation or covariance if asked for."""
         found = super().predict(X, return_std=return_std, return_cov=return_cov)
-        mean, *spread = found if isinstance(found, tuple) else (found,)
+        mean, *width = found if isinstance(found, tuple) else (found,)
         mean = self._mean(X) + self.scale * mean
         power = 1 if return_std else 2
-        return (mean, spread[0] * self.scale**power) if spread else mean
+        return (mean, width[0] * self.scale**power) if width else mean
 
     def _mean(self, X):
         return np.asarray(X) @ self.coef + self.intercept

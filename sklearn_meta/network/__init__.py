@@ -1,11 +1,16 @@
 """The differentiable network: what every algorithm is written in."""
 
 from ._gaussian_head import posterior_mode
-from ._gaussian_width import factor_shape, output_covariance, precision_factor, spread_from_rows
 from ._inner_loop import InnerLoop
 from ._layout import Layout, Params
 from ._losses import LOSSES
 from ._mlp import MLP, Pass, affine, product
+from ._posterior_covariance import (
+    factor_shape,
+    output_covariance,
+    precision_factor,
+    variance_from_rows,
+)
 from ._two_classes import both_classes, both_logits, one_logit
 from ._weights import TaskWeights
 
@@ -26,5 +31,5 @@ __all__ = [
     "posterior_mode",
     "precision_factor",
     "product",
-    "spread_from_rows",
+    "variance_from_rows",
 ]

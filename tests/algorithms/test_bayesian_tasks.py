@@ -83,7 +83,7 @@ def test_spread_is_that_of_linear_regression(case):
     """Without a hidden layer: the textbook's posterior, from rows and from factors."""
     tasks, network, _, support = learn(case, hidden=())
     X = np.random.RandomState(1).standard_normal((4, 6, 5))
-    spread = tasks.spread(network, X)
+    spread = tasks.relative_variance(network, X)
     for i in range(4):
         F = np.column_stack([support.X[i], np.ones(len(support.X[i]))]) * tasks.scale
         Q = np.column_stack([X[i], np.ones(6)]) * tasks.scale

@@ -1,4 +1,4 @@
-"""How sure a Gaussian head is: the width of its posterior, from rows or from a factor.
+"""How sure a Gaussian head is: the covariance of its posterior, from rows or from a factor.
 
 In whitened coordinates, as in `_gaussian_head`. A posterior's precision is the Hessian of the
 negative log posterior at the mode, ``H = I + sum_rows weight * (f f') x W``, W a row's Hessian in
@@ -92,7 +92,7 @@ def _solve_lower(factor, right):
     ).reshape(right.shape)
 
 
-def spread_from_rows(F, weight, Q):
+def variance_from_rows(F, weight, Q):
     """Posterior variance over noise of outputs at whitened rows Q, squared error, (tasks, m).
 
     By the kernel side (n x n) where that is the smaller.

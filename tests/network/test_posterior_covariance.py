@@ -8,7 +8,7 @@ from sklearn_meta.network import (
     output_covariance,
     posterior_mode,
     precision_factor,
-    spread_from_rows,
+    variance_from_rows,
 )
 
 
@@ -53,7 +53,7 @@ def test_from_rows_it_is_as_from_the_factor(p):
     loss, F, offset, batch = draw("squared_error", p)
     _, factor = factor_at_the_mode(loss, F, offset, batch)
     Q = np.random.RandomState(0).standard_normal((3, 4, p))
-    spread = spread_from_rows(F, batch.weight, Q)
+    spread = variance_from_rows(F, batch.weight, Q)
     np.testing.assert_allclose(output_covariance(factor, Q, 1)[..., 0], spread, rtol=1e-10)
     for i in range(len(SIZES)):
         precision = np.eye(p) + F[i].T @ np.diag(batch.weight[i]) @ F[i]
