@@ -1,5 +1,6 @@
-"""Whatever of scikit-learn is not public, in one place."""
+"""Whatever of scikit-learn and threadpoolctl is not public, in one place."""
 
+import threadpoolctl
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import (
@@ -21,6 +22,7 @@ __all__ = [
     "forget_optimizer",
     "is_pandas_na",
     "is_scalar_nan",
+    "let_go_of_blas",
     "num_features",
     "num_samples",
     "safe_indexing",
@@ -32,3 +34,10 @@ __all__ = [
 def forget_optimizer(mlp):
     """Take the optimiser off an MLP that was set up by `partial_fit`: training starts afresh."""
     del mlp._optimizer
+
+
+def let_go_of_blas():
+    """Let any thread limit BLAS next: threadpoolctl (3.8) heeds one alone until it is let go."""
+    controller = getattr(threadpoolctl, "OpenBLASController", None)
+    if hasattr(controller, "clear_controlling_thread"):
+        controller.clear_controlling_thread(force=True)

@@ -1,14 +1,18 @@
 """The process that the arithmetic runs in: threads of BLAS, memory."""
 
+import os
+from contextlib import contextmanager
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 
-from ._compat import threadpool_controller
+from ._compat import let_go_of_blas, threadpool_controller
 
 MANY_MULTIPLICATIONS = 5e7  # well above where two threads gain: on busy cores they lose tenfold
 
 
+@contextmanager
 def blas_threads(multiplications=0):
     """A context in which BLAS runs on one thread, unless its products are large.
 
@@ -20,8 +24,54 @@ def blas_threads(multiplications=0):
     multiplications : int, default=0
         Of the largest matrix product.
     """
-    limit = 1 if multiplications < MANY_MULTIPLICATIONS else None
-    return threadpool_controller().limit(limits=limit, user_api="blas")
+    if multiplications >= MANY_MULTIPLICATIONS:
+        yield
+        return
+    _one_thread.enter()
+    try:
+        yield
+    finally:
+        _one_thread.leave()
+
+
+class _OneThread:
+    """BLAS's limit is the whole process's: the first thread in sets it, the last out restores.
+
+    Since threadpoolctl 3.8 one thread alone may set limits, and others are ignored, until it is
+    let go: neither the thread that limits nor the one that restores may be ignored.
+    """
+
+    def __init__(self):
+        self.lock, self.inside, self.limit = Lock(), 0, None
+
+    def enter(self):
+        with self.lock:
+            if self.inside == 0:
+                let_go_of_blas()
+                self.limit = threadpool_controller().limit(limits=1, user_api="blas")
+            self.inside += 1
+
+    def leave(self):
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self._restore()
+
+    def start_afresh(self):
+        """In a forked process, whose other threads are gone."""
+        if self.inside:
+            self._restore()
+        self.__init__()
+
+    def _restore(self):
+        let_go_of_blas()
+        self.limit.restore_original_limits()
+        let_go_of_blas()
+
+
+_one_thread = _OneThread()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_one_thread.start_afresh)
 
 
 def keep_freed_memory():
