@@ -14,6 +14,7 @@ from .encoding import Encoder
 from .export import export
 from .network import Params
 from .tasks._batch import TaskArrays, TaskBatch, logit_mask
+from .tasks._ids import as_keys, join_ids
 
 UNKNOWN = -1  # the place of a row whose task is not among those asked
 
@@ -39,12 +40,12 @@ class KnownTasks(Cached):
 
     @cached_property
     def _places(self):
-        return {name: i for i, name in enumerate(self.ids.tolist())}
+        return {name: i for i, name in enumerate(as_keys(self.ids))}
 
     def find(self, groups):
         """Each row's place among the tasks, UNKNOWN where its task is not one of them."""
         places = self._places
-        return np.array([places.get(name, UNKNOWN) for name in groups.tolist()], np.intp)
+        return np.array([places.get(name, UNKNOWN) for name in as_keys(groups)], np.intp)
 
     def merge(self, later):
         """These tasks and the later ones, which replace those of the same id."""
@@ -53,7 +54,7 @@ class KnownTasks(Cached):
         if self.classes is not None:
             classes = [*(self.classes[i] for i in keep), *later.classes]
         parts = [self.adapted.take(keep), later.adapted]
-        return KnownTasks(_join_ids(self.ids[keep], later.ids), _concatenate(parts), classes)
+        return KnownTasks(join_ids(self.ids[keep], later.ids), _concatenate(parts), classes)
 
     def in_columns(self, values, place):
         """Values (rows, outputs) by each task's own classes, in columns for `all_classes`."""
@@ -217,10 +218,3 @@ class Learned:
 def _concatenate(parts):
     """What adaptation returned for several batches in one, of whatever kind it is."""
     return type(parts[0]).concatenate(parts)
-
-
-def _join_ids(ids, later):
-    """One array of both, in which an id stays what it was: 1 does not become "1"."""
-    if ids.dtype.kind != later.dtype.kind:
-        ids, later = ids.astype(object), later.astype(object)
-    return np.concatenate([ids, later])

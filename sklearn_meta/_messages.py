@@ -2,10 +2,21 @@
 
 import numpy as np
 
+MOST_NAMED = 5  # in a message
+
 
 def plain(value):
-    """A NumPy scalar as Python's own, which prints as the user wrote it."""
+    """A NumPy scalar as what prints as the user wrote it."""
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return str(value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def listed(values, name=repr):
+    """The first few of some values, and how many more there are."""
+    named = ", ".join(name(plain(value)) for value in values[:MOST_NAMED])
+    more = len(values) - MOST_NAMED
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def of_task(what, task):

@@ -638,7 +638,7 @@ def test_a_fit_resolves_its_input_once(regression, monkeypatch):
 
     counted(_input, "_kind")
     counted(_input, "validate_data")
-    counted(_collection, "check_groups")
+    counted(_collection, "sort_by_task")
     counted(_input, "check_groups")
     regression.meta().fit(*regression.rows)
-    assert counts == {"_kind": 1, "validate_data": 1, "check_groups": 1}
+    assert counts == {"_kind": 1, "validate_data": 1, "sort_by_task": 1}

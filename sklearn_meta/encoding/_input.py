@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_array, column_or_1d, validate_data
 from .._compat import num_features, num_samples
 from .._messages import plain
 from ..tasks import TaskCollection
-from ..tasks._collection import check_groups, missing_values
+from ..tasks._ids import check_groups, missing_values
 from ._encoder import split_estimator
 from ._features import check_finite
 from ._targets import task_classes

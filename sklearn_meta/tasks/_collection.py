@@ -6,9 +6,10 @@ from numbers import Integral
 import numpy as np
 from scipy.sparse import issparse
 
-from .._compat import is_pandas_na, is_scalar_nan, num_features, num_samples, safe_indexing
-from .._messages import of_task, plain
+from .._compat import num_features, num_samples, safe_indexing
+from .._messages import listed, of_task, plain
 from .._ragged import PER_ROW, PER_TASK, Ragged, as_offsets
+from ._ids import as_array, as_keys, check_groups, kinds_of, sort_by_task
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +60,23 @@ class TaskCollection(Ragged):
     is_support: np.ndarray | None = field(default=None, kw_only=True, metadata=PER_ROW)
     shared_labels: bool = field(default=True, kw_only=True)
 
+    def __post_init__(self):
+        """Whatever was handed over agrees; from here on it is trusted."""
+        fields = {
+            "X": _rows(self.X, "X"),
+            "y": _targets(self.y, "y"),
+            "task_ids": _check_ids(self.task_ids),
+            "is_support": _check_marks(self.is_support),
+        }
+        n_rows = num_samples(fields["X"])
+        fields["offsets"] = _check_offsets(self.offsets, n_rows, len(fields["task_ids"]))
+        for name in ("y", "is_support"):
+            if fields[name] is not None:
+                _check_length(name, fields[name], n_rows)
+        if not isinstance(self.shared_labels, bool | np.bool_):
+            raise ValueError(f"shared_labels must be True or False, got {self.shared_labels!r}")
+        vars(self).update(fields)
+
     @classmethod
     def from_arrays(cls, X, y, groups, *, is_support=None, shared_labels=True):
         """Tasks from flat rows and the task each row belongs to.
@@ -68,7 +86,8 @@ class TaskCollection(Ragged):
         X : array-like or dataframe of shape (n_rows, n_features)
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
         groups : array-like of shape (n_rows,)
-            Task ids. Rows of a task keep their order.
+            Task ids: numbers, text, dates, or other things that can be hashed and sorted. Rows
+            of a task keep their order.
         is_support : array-like of shape (n_rows,) of bool, default=None
         shared_labels : bool, default=True
 
@@ -82,18 +101,16 @@ class TaskCollection(Ragged):
         ValueError
             If lengths differ or an id is missing.
         """
-        X = _rows(X, "X")
-        y = np.asarray(y)
-        task_ids, counts, order = _sort_by_task(check_groups(groups, num_samples(X)))
+        X, y, is_support = _rows(X, "X"), _targets(y, "y"), _check_marks(is_support)
+        task_ids, counts, order = sort_by_task(check_groups(groups, num_samples(X)))
         _check_length("y", y, num_samples(X))
         if is_support is not None:
-            is_support = np.asarray(is_support, dtype=bool)
             _check_length("is_support", is_support, num_samples(X))
         if order is not None:
             X, y = safe_indexing(X, order), y[order]
             is_support = None if is_support is None else is_support[order]
-        offsets = as_offsets(counts)
-        return cls(X, y, offsets, task_ids, is_support=is_support, shared_labels=shared_labels)
+        options = {"is_support": is_support, "shared_labels": shared_labels}
+        return cls(X, y, as_offsets(counts), task_ids, **options)
 
     @classmethod
     def from_frame(cls, df, *, task, target, features=None, is_support=None, shared_labels=True):
@@ -106,7 +123,7 @@ class TaskCollection(Ragged):
             The column of task ids.
         target : str or list of str
             The column or columns of targets.
-        features : list of str, default=None
+        features : str or list of str, default=None
             The columns of features; None takes all the others.
         is_support : str, default=None
             The column that marks support rows.
@@ -119,19 +136,26 @@ class TaskCollection(Ragged):
 
         Raises
         ------
+        TypeError
+            If `df` is no dataframe.
         ValueError
-            If a column is not there.
+            If a column is not there, or no column is left for the features.
         """
-        targets = [target] if isinstance(target, str) else list(target)
+        _check_frame(df)
+        columns = list(df.columns)
+        targets = _names(target)
         special = [task, *targets] + ([] if is_support is None else [is_support])
         if features is None:
-            features = [name for name in df.columns if name not in special]
-        missing = [name for name in [*special, *features] if name not in df.columns]
+            features = [name for name in columns if name not in special]
+        features = _names(features)
+        missing = [name for name in [*special, *features] if name not in columns]
         if missing:
-            raise ValueError(f"no column {missing} in the dataframe; it has {list(df.columns)}")
+            raise ValueError(f"no column {missing} in the dataframe; it has [{listed(columns)}]")
+        if not features:
+            raise ValueError("features must name one column or more, found none")
         return cls.from_arrays(
-            df[list(features)],
-            np.asarray(df[target] if isinstance(target, str) else df[targets]),
+            df[features],
+            np.asarray(df[targets] if isinstance(target, list | tuple) else df[target]),
             np.asarray(df[task]),
             is_support=None if is_support is None else np.asarray(df[is_support]),
             shared_labels=shared_labels,
@@ -155,22 +179,21 @@ class TaskCollection(Ragged):
         Raises
         ------
         ValueError
-            If there is no task, or one differs from the first in its columns, or its X and
-            y in length.
+            If there is no task, or one differs from the first in its columns or its kind of
+            targets, or its X and y in length.
         """
-        if len(tasks) == 0:
-            raise ValueError("a collection needs at least one task, found none")
-        ids = np.arange(len(tasks))
+        pairs = _check_pairs(tasks)
+        ids = np.arange(len(pairs))
         if task_ids is not None:
-            ids = check_groups(task_ids, len(tasks), "task_ids", "task")
-            if len(set(ids.tolist())) < len(ids):
-                raise ValueError(f"task_ids names a task twice: {ids.tolist()}")
-        Xs = [_rows(X, of_task("X", name)) for name, (X, _) in zip(ids, tasks, strict=True)]
-        ys = [np.asarray(y) for _, y in tasks]
+            ids = check_groups(task_ids, len(pairs), "task_ids", "task")
+            _check_distinct(ids)
+        Xs = [_rows(X, of_task("X", name)) for name, (X, _) in zip(ids, pairs, strict=True)]
+        ys = [_targets(y, of_task("y", name)) for name, (_, y) in zip(ids, pairs, strict=True)]
         for name, X, y in zip(ids, Xs, ys, strict=True):
             _check_alike(of_task("X", name), _columns(X), _columns(Xs[0]), ids[0])
             _check_length(of_task("y", name), y, num_samples(X))
             _check_alike(of_task("y", name), y.shape[1:], ys[0].shape[1:], ids[0])
+            _check_alike(of_task("y", name), kinds_of(y.ravel()), kinds_of(ys[0].ravel()), ids[0])
         offsets = as_offsets([len(y) for y in ys])
         return cls(_stack(Xs), np.concatenate(ys), offsets, ids, shared_labels=shared_labels)
 
@@ -215,10 +238,94 @@ def _rows(X, name):
     """X as rows and columns: a dataframe as it is, anything else as an array."""
     if issparse(X):
         raise TypeError(f"{name} is sparse, expected a dense array or a dataframe: X.toarray()")
-    X = X if hasattr(X, "columns") else np.asarray(X)
+    if not hasattr(X, "columns"):
+        try:
+            X = np.asarray(X)
+        except ValueError as error:
+            raise ValueError(f"{name} is ragged, expected rows of the same length") from error
     if len(X.shape) != 2:
         raise ValueError(f"{name} has the shape {X.shape}, expected (rows, columns)")
     return X
+
+
+def _targets(y, name):
+    """Targets as an array, (rows,) or (rows, outputs)."""
+    if y is None:
+        raise ValueError(f"{name} is None, expected a target for each row of X")
+    y = as_array(y, name)
+    if y.ndim not in (1, 2):
+        raise ValueError(f"{name} has the shape {y.shape}, expected (rows,) or (rows, outputs)")
+    return y
+
+
+def _check_ids(task_ids):
+    """Ids of tasks; a single task may be called None, and resampled ones come again."""
+    ids = np.asarray(task_ids)
+    if ids.dtype == object and ids.shape == (1,) and ids[0] is None:
+        return ids
+    return check_groups(task_ids, len(ids) if ids.ndim else 0, "task_ids", "task")
+
+
+def _check_distinct(ids):
+    keys = as_keys(ids)
+    if len(set(keys)) < len(keys):
+        _, first = np.unique(np.array(keys, dtype=ids.dtype), return_index=True)
+        twice = np.delete(np.arange(len(keys)), first)
+        raise ValueError(f"task_ids names a task twice: {listed(ids[twice])}")
+
+
+def _check_marks(is_support):
+    """Marks of support rows as truth values."""
+    if is_support is None:
+        return None
+    marks = np.asarray(is_support)
+    if marks.dtype == object and all(isinstance(mark, bool | np.bool_) for mark in marks.flat):
+        marks = marks.astype(bool)
+    if marks.dtype != bool or marks.ndim != 1:
+        raise ValueError(
+            f"is_support must be True or False for each row, got an array of {marks.dtype} of "
+            f"the shape {marks.shape}"
+        )
+    return marks
+
+
+def _check_offsets(offsets, n_rows, n_tasks):
+    found = np.asarray(offsets)
+    if found.shape != (n_tasks + 1,) or found.dtype.kind not in "iu":
+        raise ValueError(
+            f"offsets must be n_tasks + 1 = {n_tasks + 1} whole numbers, got an array of "
+            f"{found.dtype} of the shape {found.shape}"
+        )
+    if found[0] != 0 or found[-1] != n_rows or np.any(np.diff(found) < 0):
+        raise ValueError(f"offsets must grow from 0 to the {n_rows} rows of X, got {listed(found)}")
+    return found.astype(np.intp, copy=False)
+
+
+def _check_frame(df):
+    if hasattr(df, "collect") and hasattr(df, "columns"):
+        raise TypeError("df is a LazyFrame: pass df.collect()")
+    if not hasattr(df, "columns") or not hasattr(df, "shape"):
+        raise TypeError(f"df must be a pandas or polars dataframe, got {type(df).__name__}")
+
+
+def _names(columns):
+    """Columns by name, as a list; a single name is one column."""
+    if columns is None:
+        raise ValueError("a column is named None, expected the name of a column")
+    return [columns] if isinstance(columns, str) or not np.iterable(columns) else list(columns)
+
+
+def _check_pairs(tasks):
+    """A sequence of (X, y) as a list."""
+    if not np.iterable(tasks) or isinstance(tasks, str | bytes | dict):
+        raise TypeError(f"tasks must be a sequence of (X, y), got {type(tasks).__name__}")
+    pairs = list(tasks)
+    if not pairs:
+        raise ValueError("a collection needs at least one task, found none")
+    for number, pair in enumerate(pairs):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"task {number} must be a pair (X, y), got {type(pair).__name__}")
+    return pairs
 
 
 def _stack(Xs):
@@ -246,36 +353,3 @@ def _check_alike(name, found, expected, first):
 def _check_length(name, values, expected, each="row of X"):
     if len(values) != expected:
         raise ValueError(f"{name} has {len(values)} entries, expected {expected}, one a {each}")
-
-
-def check_groups(groups, n_rows, name="groups", each="row of X"):
-    """Task ids as an array, one for each row, none missing."""
-    groups = np.asarray(groups)
-    if groups.ndim == 2 and groups.shape[1] == 1:
-        groups = groups[:, 0]
-    if groups.ndim != 1:
-        raise ValueError(f"{name} has the shape {groups.shape}, expected ({n_rows},)")
-    _check_length(name, groups, n_rows, each)
-    missing = missing_values(groups)
-    if missing.any():
-        place = int(np.flatnonzero(missing)[0])
-        raise ValueError(f"{name} has no task id in {each.split()[0]} {place}")
-    return groups.astype("datetime64[us]") if groups.dtype.kind == "M" else groups
-
-
-def missing_values(values):
-    """Mask of None, NaN, NaT and pandas' NA."""
-    if values.dtype != object:
-        return values != values
-    return np.array([x is None or is_pandas_na(x) or is_scalar_nan(x) for x in values], bool)
-
-
-def _sort_by_task(groups):
-    """Sorted ids, rows of each, and the order that sorts rows (None if sorted already)."""
-    try:
-        task_ids, codes = np.unique(groups, return_inverse=True)
-    except TypeError as error:
-        kinds = sorted({type(group).__name__ for group in groups})
-        raise ValueError(f"groups mixes {kinds}; expected ids that sort together") from error
-    order = None if np.all(codes[1:] >= codes[:-1]) else np.argsort(codes, kind="stable")
-    return task_ids, np.bincount(codes, minlength=len(task_ids)), order

@@ -14,8 +14,9 @@ from .._compat import (
     validate_parameter_constraints,
 )
 from .._messages import plain
-from ._collection import TaskCollection, missing_values
+from ._collection import TaskCollection
 from ._episodes import draw_subsets
+from ._ids import missing_values
 
 SHAPE_CONSTRAINTS = {
     "n_way": [Interval(Integral, 2, None, closed="left")],

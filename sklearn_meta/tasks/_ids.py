@@ -1,0 +1,141 @@
+"""Task ids: each stays what it was, in whatever they were handed over."""
+
+import numpy as np
+
+from .._compat import is_pandas_na, is_scalar_nan
+from .._messages import plain
+
+KINDS = {"U": "text", "b": "truth values", "M": "dates", "m": "durations"} | dict.fromkeys(
+    "iuf", "numbers"
+)
+
+
+def check_groups(groups, n_rows, name="groups", each="row of X"):
+    """Task ids as an array, one for each row, none missing.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or an id is missing or cannot be one.
+    """
+    groups = as_array(groups, name)
+    if groups.ndim == 2 and groups.shape[1] == 1:
+        groups = groups[:, 0]
+    if groups.ndim != 1:
+        raise ValueError(f"{name} has the shape {groups.shape}, expected ({n_rows},)")
+    if groups.dtype.kind not in "OUSbiufMm":
+        raise ValueError(
+            f"{name} has the dtype {groups.dtype}, expected ids such as numbers, text or dates"
+        )
+    if len(groups) != n_rows:
+        raise ValueError(f"{name} has {len(groups)} entries, expected {n_rows}, one a {each}")
+    missing = missing_values(groups)
+    if missing.any():
+        place = int(np.flatnonzero(missing)[0])
+        raise ValueError(f"{name} has no task id in {each.split()[0]} {place}")
+    if groups.dtype == object:
+        _check_hashable(groups, name, each)
+    return groups
+
+
+def as_array(values, name):
+    """Values as an array that merges and retypes none of them.
+
+    A list of 1 and "1" stays one of objects; one of like values becomes a typed array.
+    """
+    if hasattr(values, "dtype") or hasattr(values, "__array__"):
+        array = np.asarray(values)
+    elif isinstance(values, str | bytes) or not np.iterable(values):
+        raise ValueError(f"{name} must be a sequence, got {plain(values)!r}")
+    else:
+        items = list(values)
+        if any(np.iterable(item) and not isinstance(item, str | bytes) for item in items):
+            array = _nested(items, name)
+        else:
+            array = np.empty(len(items), object)
+            array[:] = items
+    return _typed(array) if array.dtype == object and array.ndim == 1 else array
+
+
+def _nested(items, name):
+    try:
+        return np.asarray(items)
+    except ValueError as error:
+        raise ValueError(f"{name} is a ragged sequence, expected one value for each row") from error
+
+
+def _typed(array):
+    """An array of one type of values as NumPy's own, if it keeps each of them as it is."""
+    types = {type(value) for value in array}
+    if types <= {str, np.str_} and not any(value.endswith("\0") for value in array):
+        return array.astype(str) if types else array
+    for kinds, dtype in (
+        ({bool, np.bool_}, bool),
+        ({int, np.int64, np.int32}, np.int64),
+        ({float, np.float64}, float),
+    ):
+        if types and types <= kinds:
+            try:
+                return array.astype(dtype)
+            except OverflowError:
+                return array
+    return array
+
+
+def missing_values(values):
+    """Mask of None, NaN, NaT and pandas' NA."""
+    if values.dtype != object:
+        return values != values
+    return np.array([x is None or is_pandas_na(x) or is_scalar_nan(x) for x in values], bool)
+
+
+def _check_hashable(groups, name, each):
+    for place, group in enumerate(groups):
+        try:
+            hash(group)
+        except TypeError as error:
+            raise ValueError(
+                f"{name} has {group!r:.60} in {each.split()[0]} {place}, which is no task id: it "
+                "cannot be hashed"
+            ) from error
+
+
+def sort_by_task(groups):
+    """Sorted ids, rows of each, and the order that sorts rows (None if sorted already)."""
+    try:
+        task_ids, codes = np.unique(groups, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(group).__name__ for group in groups})
+        raise ValueError(f"groups mixes {kinds}; expected ids that sort together") from error
+    order = None if np.all(codes[1:] >= codes[:-1]) else np.argsort(codes, kind="stable")
+    return task_ids, np.bincount(codes, minlength=len(task_ids)), order
+
+
+def as_keys(ids):
+    """Python's own objects, equal and hashed alike where ids are the same."""
+    if ids.dtype.kind != "M":
+        return ids.tolist()
+    years = ids.astype("datetime64[Y]").astype(np.int64) + 1970
+    if np.any((years <= 1677) | (years >= 2262)):  # beyond what nanoseconds reach
+        return ids.tolist()
+    return ids.astype("datetime64[ns]").astype(np.int64).tolist()
+
+
+def join_ids(ids, later):
+    """One array of both, in which an id stays what it was: 1 does not become "1"."""
+    if ids.dtype.kind != later.dtype.kind:
+        ids, later = (_as_objects(part) for part in (ids, later))
+    return np.concatenate([ids, later])
+
+
+def _as_objects(ids):
+    objects = np.empty(len(ids), object)
+    objects[:] = list(ids) if ids.dtype.kind in "Mm" else ids.tolist()
+    return objects
+
+
+def kinds_of(ids):
+    """What ids are, in words: a set, of more than one where they are mixed."""
+    if ids.dtype != object:
+        return {KINDS.get(ids.dtype.kind, str(ids.dtype))}
+    return {KINDS.get(np.asarray(value).dtype.kind, type(value).__name__) for value in ids}
