@@ -102,7 +102,7 @@ class MAML(MetaAlgorithm):
         if step >= self.multi_step_iter:
             return self
         scheduled = copy.copy(self)
-        scheduled._early = 1 - step / self.multi_step_iter
+        scheduled._early = 1 - step / int(self.multi_step_iter)
         return scheduled
 
     def init_params(self, network, random_state, dtype):
@@ -244,7 +244,7 @@ class MAML(MetaAlgorithm):
 
     def _query_weights(self):
         """What the query loss counts after each step."""
-        k = max(1, self.inner_steps)
+        k = max(1, int(self.inner_steps))  # NumPy's own would make float32 float64
         return [self._early / k] * (k - 1) + [1 - self._early * (k - 1) / k]
 
 
