@@ -84,6 +84,8 @@ def draw_params(algorithm, network, seed=0, dtype=np.float64):
     rng = np.random.RandomState(seed)
     params = algorithm.init_params(network, rng, dtype)
     moved = 0.1 * rng.standard_normal(params.layout.size) * free_entries(network, params)
+    for name, scale in params.layout.lr_scales.items():  # what has far to go has gone far
+        moved[params.layout.slices[name]] *= scale
     return Params((params.vector + moved).astype(dtype), params.layout)
 
 

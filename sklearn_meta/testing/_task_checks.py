@@ -214,6 +214,13 @@ def check_dtype(algorithm, case):
         )
 
 
+def check_numpy_parameters(algorithm, case):
+    """Hyper-parameters that are NumPy's scalars, as grids hold them, change no dtype either."""
+    parameters = algorithm.get_params()
+    numbers = {key: np.asarray(v)[()] for key, v in parameters.items() if type(v) in (int, float)}
+    check_dtype(algorithm.set_params(**numbers), case)
+
+
 def check_adapted_tasks(algorithm, case):
     """`take`, `concatenate`, `task` and `finite` say the same of the same tasks."""
     episode, adapted = learn(algorithm, case)

@@ -47,10 +47,10 @@ def ridge(network, vector, task):
 @pytest.mark.parametrize("case", ["squared_error", "two_outputs"])
 def test_a_linear_network_is_a_ridge_regression_towards_the_start(case):
     network, params, support, _ = draw(case, ())
-    adapted = TO_THE_END.adapt(network, params, support)
+    adapted = TO_THE_END.learn(network, params, support)
     for i, task in enumerate(tasks_of(support)):
         expected, _ = ridge(network, params.vector, task)
-        assert_close(np.vstack(adapted.task(i)[0]), expected, 1e-10)
+        assert_close(np.vstack(adapted.task(i).layers[0]), expected, 1e-10)
 
 
 @pytest.mark.parametrize("case", ["squared_error", "two_outputs"])
@@ -83,21 +83,21 @@ def test_no_rate_is_too_large(case):
     """Each task halves its own, alone as in a batch, until its penalised loss falls."""
     network, params, support, _ = draw(case)
     algorithm = ImplicitMAML(inner_lr=20.0, penalty=1.0, inner_steps=25)
-    adapted = algorithm.adapt(network, params, support)
+    adapted = algorithm.learn(network, params, support)
     for i, task in enumerate(tasks_of(support)):
-        layers = adapted.task(i)
+        layers = adapted.task(i).layers
         before, after = (
             penalised_loss(network, params.vector, part, task, 1.0)
             for part in (network.layers(params.vector), layers)
         )
         assert after < before
-        alone = algorithm.adapt(network, params, task).task(0)
+        alone = algorithm.learn(network, params, task).task(0).layers
         assert_close(network.flat(layers), network.flat(alone), 1e-10)
 
 
 def test_small_steps_are_plain_gradient_descent():
     network, params, support, _ = draw("softmax")
-    adapted = ImplicitMAML(inner_lr=0.01, penalty=2.0, inner_steps=4).adapt(
+    adapted = ImplicitMAML(inner_lr=0.01, penalty=2.0, inner_steps=4).learn(
         network, params, support
     )
     for i, task in enumerate(tasks_of(support)):
@@ -106,7 +106,7 @@ def test_small_steps_are_plain_gradient_descent():
             at = network.run(network.layers(vector), task)
             pull = 2.0 * (vector - params.vector)
             vector = vector - 0.01 * (network.gradient(at.inputs, at.deltas) + pull)
-        assert_close(network.flat(adapted.task(i)), vector, 1e-12)
+        assert_close(network.flat(adapted.task(i).layers), vector, 1e-12)
 
 
 def systems(n_tasks=3, size=6):
