@@ -203,6 +203,8 @@ def check_dtype(algorithm, case):
         std = std_of(adapted, episode)
         if std is not None:
             parts["std"] = std
+        if isinstance(adapted, TaskWeights):  # sums in place may hide it from the outputs
+            parts |= {f"array {i} of the layers": part for i, part in enumerate(arrays_of(adapted))}
         for what, part in parts.items():
             if type(part) is float:  # Python's own, which goes with either
                 continue

@@ -228,6 +228,14 @@ class DoubleOutputs(Residual):
         return Residual().meta_gradient(*episode)
 
 
+class DoubleBias(Residual):
+    """Which the outputs, summed in place, do not show."""
+
+    def learn(self, *episode):
+        *hidden, (weights, bias) = super().learn(*episode).layers
+        return TaskWeights([*hidden, (weights, bias.astype(float))])
+
+
 class DoubleByParameter(Residual):
     def learn(self, *episode):
         *hidden, (weights, bias) = super().learn(*episode).layers
@@ -423,6 +431,7 @@ FAULTS = [  # an algorithm, the check that finds it, and what it says
     (ChangesItself(), "inputs_are_left", "'shrinkage': 1}"),
     (DoubleGradient(), "dtype", "the meta-gradient: float64 for inputs of float32"),
     (DoubleOutputs(), "dtype", "outputs of adapted tasks: float64 for inputs of float32"),
+    (DoubleBias(), "dtype", "array 5 of the layers: float64 for inputs of float32"),
     (DoubleByParameter(), "numpy_parameters", "float64 for inputs of float32"),
     (Returns(kind=TakesInOrder), "adapted_tasks", r"outputs of take\(\[2 0 1 0\]\) is off"),
     (Returns(kind=JoinsBackwards), "adapted_tasks", "outputs of concatenate is off"),
