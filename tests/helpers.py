@@ -1,4 +1,7 @@
-"""Networks, ragged weighted batches and plain references that tests of several floors share."""
+"""Plain references that tests of several floors share, and what they take from the checker.
+
+Networks, ragged weighted batches and comparisons are those of `sklearn_meta.testing`.
+"""
 
 import numpy as np
 import pytest
@@ -6,23 +9,38 @@ from scipy.special import expit, xlogy
 from scipy.special import softmax as scipy_softmax
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from sklearn_meta.algorithms import ImplicitMAML, Reptile
-from sklearn_meta.network import MLP, Params
-from sklearn_meta.tasks import TaskBatch
+from sklearn_meta.algorithms._definitions import central_difference
+from sklearn_meta.testing._cases import TARGETS as CASES
+from sklearn_meta.testing._cases import (
+    cast,
+    draw_params,
+    draw_targets,
+    make_network,
+    ragged_batch,
+    tasks_of,
+)
+from sklearn_meta.testing._compare import assert_close
+
+__all__ = [
+    "CASES",
+    "PRESETS",
+    "assert_close",
+    "cast",
+    "central_difference",
+    "draw_targets",
+    "make_network",
+    "make_params",
+    "needs_hidden",
+    "needs_loss",
+    "plain_loss",
+    "plain_mean",
+    "plain_nll",
+    "ragged_batch",
+    "sklearn_mlp",
+    "tasks_of",
+]
 
 PRESETS = ("anil", "boil", "fomaml", "meta_sgd")  # of MAML, whose code they share
-CASES = {  # loss, outputs
-    "squared_error": ("squared_error", 1),
-    "two_outputs": ("squared_error", 2),
-    "poisson": ("poisson", 1),
-    "binary": ("binary_log_loss", 1),
-    "softmax": ("log_loss", 3),
-}
-
-
-def make_network(case, hidden=(4, 3), activation="tanh", n_features=2, exchangeable=False):
-    loss, n_outputs = CASES[case]
-    return MLP([n_features, *hidden, n_outputs], activation, loss, exchangeable)
 
 
 def needs_loss(algorithm, loss):
@@ -38,60 +56,11 @@ def needs_hidden(algorithm, hidden):
         pytest.skip(f"{type(algorithm).__name__} needs a hidden layer")
 
 
-def needs_exact_gradient(algorithm):
-    """Skip the test where the meta-gradient is an approximation by its nature."""
-    if getattr(algorithm, "first_order", False) or isinstance(algorithm, (Reptile, ImplicitMAML)):
-        pytest.skip(f"{type(algorithm).__name__} has an approximate meta-gradient")
-
-
 def make_params(algorithm, network, seed=0, dtype=np.float64):
     """Parameters off their starting values; what is held at 0 stays there."""
     needs_loss(algorithm, network.loss_name)
     needs_hidden(algorithm, network.layer_units[1:-1])
-    rng = np.random.RandomState(seed)
-    params = algorithm.init_params(network, rng, dtype)
-    moved = 0.1 * rng.standard_normal(params.layout.size) * (params.vector != 0)
-    return Params((params.vector + moved).astype(dtype), params.layout)
-
-
-def draw_targets(rng, loss, shape, n_outputs):
-    """Targets (*shape, outputs) that the loss can have."""
-    if loss == "squared_error":
-        return rng.standard_normal((*shape, n_outputs))
-    if loss == "poisson":
-        return rng.poisson(2.0, (*shape, n_outputs)).astype(float)
-    if loss == "binary_log_loss":
-        return rng.randint(2, size=(*shape, n_outputs)).astype(float)
-    return np.eye(n_outputs)[rng.randint(n_outputs, size=shape)]
-
-
-def ragged_batch(rng, network, sizes, n_classes=None):
-    """Random row weights, every fifth row 0; the padding holds rows that must not matter."""
-    shape = len(sizes), max(sizes)
-    X = rng.standard_normal((*shape, network.layer_units[0]))
-    y = draw_targets(rng, network.loss_name, shape, network.n_outputs)
-    filled = np.arange(shape[1]) < np.array(sizes)[:, None]
-    weight = rng.uniform(0.5, 2, shape) * filled
-    weight[:, 4::5] = 0
-    if n_classes is None:
-        return TaskBatch(X, y, weight)
-    absent = np.arange(network.n_outputs) >= np.array(n_classes)[:, None]  # (tasks, outputs)
-    codes = rng.randint(10**6, size=shape) % np.array(n_classes)[:, None]
-    y[filled] = np.eye(network.n_outputs)[codes][filled]
-    return TaskBatch(X, y, weight, np.where(absent, np.finfo(float).min / 8, 0.0)[:, None])
-
-
-def cast(batch, dtype):
-    return TaskBatch(*(None if part is None else part.astype(dtype) for part in batch))
-
-
-def tasks_of(batch):
-    """Each task as a batch of its own, without its padding and rows of weight 0."""
-    for i, weight in enumerate(batch.weight):
-        rows = weight > 0
-        mask = None if batch.logit_mask is None else batch.logit_mask[i : i + 1]
-        parts = (part[i : i + 1, rows] for part in batch[:3])
-        yield TaskBatch(*parts, mask)
+    return draw_params(algorithm, network, seed, dtype)
 
 
 def sklearn_mlp(network, layers, **options):
@@ -141,20 +110,3 @@ def plain_loss(loss, z, y, weight):
     factor = 2 / z.shape[1] if loss in ("squared_error", "poisson") else 1
     total = sum(w * plain_nll(loss, z[i : i + 1], y[i : i + 1]) for i, w in enumerate(weight))
     return factor * total / weight.sum()
-
-
-def central_difference(function, vector, eps=1e-5):
-    """Derivative of the function's values by each entry on the vector's last axis, put last."""
-    columns = []
-    for i in range(vector.shape[-1]):
-        ahead, behind = vector.copy(), vector.copy()
-        ahead[..., i] += eps
-        behind[..., i] -= eps
-        columns.append((function(ahead) - function(behind)) / (2 * eps))
-    return np.stack(columns, axis=-1)
-
-
-def assert_close(actual, desired, tolerance):
-    """Equal up to `tolerance` times the largest entry."""
-    scale = max(np.abs(desired).max(initial=0), 1e-2)
-    np.testing.assert_allclose(actual, desired, rtol=0, atol=tolerance * scale)

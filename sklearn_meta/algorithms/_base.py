@@ -70,10 +70,14 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
         Whether `meta_gradient` is the derivative of the loss that it returns, by default True.
         Where it is not, a method ``gradient_definition(network, params, support, query)`` gives
         what it is instead, (size,), found the plain way.
+    row_order_matters : bool
+        Whether `learn` takes rows in their order, as minibatches do, by default False. Where it
+        does, a row of weight w counts as w rows among those that it is taken with.
     """
 
     losses = tuple(LOSSES)
     exact_gradient = True
+    row_order_matters = False
     _parameter_constraints: dict = {}
 
     def init_params(self, network, random_state, dtype):

@@ -154,7 +154,7 @@ class BayesianTasks(NamedTuple):
         F = self._whiten(network, rows)
         if network.loss.quadratic:
             return variance_from_rows(F, weight, Q)[..., None]
-        mean = network.loss.mean(self.outputs(network, rows, logit_mask))
+        mean = network.loss.mean(self._exact_outputs(network, rows, logit_mask))
         factor = precision_factor(network.loss, F, mean, weight)
         return output_covariance(factor, Q, network.n_outputs)
 
@@ -164,13 +164,17 @@ class BayesianTasks(NamedTuple):
         some = self.take(tasks)
         mask = None if support.logit_mask is None else support.logit_mask[tasks]
         rows, weight = some._padded_support()
-        mean = network.loss.mean(some.outputs(network, rows, mask))
+        mean = network.loss.mean(some._exact_outputs(network, rows, mask))
         factor = precision_factor(network.loss, some._whiten(network, rows), mean, weight)
         _, blocks, size, _ = factor.shape
         return self._replace(
             support=self.support.select(np.repeat(~large, self.support.sizes)),
             factors=PrecisionFactors(factor.reshape(-1, size), as_offsets(large * (blocks * size))),
         )
+
+    def _exact_outputs(self, network, X, logit_mask):
+        """In double precision: shares that sum to 1 in single leave no posterior precision."""
+        return self.outputs(network, X, logit_mask).astype(float, copy=False)
 
     def _padded_support(self):
         """Rows (tasks, n, features) and their weights (tasks, n), 0 on padding."""

@@ -7,6 +7,7 @@ import numpy as np
 from .._compat import Interval
 from ..network import InnerLoop, TaskWeights
 from ._base import MetaAlgorithm, extended_params, steps_on_new_task
+from ._definitions import single_tasks
 
 
 class CAVIA(MetaAlgorithm):
@@ -61,6 +62,10 @@ class CAVIA(MetaAlgorithm):
         self.adapt_steps = adapt_steps
         self.first_order = first_order
 
+    @property
+    def exact_gradient(self):
+        return not self.first_order
+
     def init_params(self, network, random_state, dtype):
         shape = self.n_context, network.layer_units[1]
         params = extended_params(network, {"context_weights": shape}, random_state, dtype)
@@ -87,6 +92,36 @@ class CAVIA(MetaAlgorithm):
                 layers = step.first_bias_product(rate * (V @ context_weights))
                 V = V + self._add(network, params, gradient, layers, context)
         return loss, gradient.vector
+
+    def gradient_definition(self, network, params, support, query):
+        """What the meta-gradient is with `first_order`: the steps' gradients held fixed.
+
+        Those at the first layer's outputs: the context is their sum times the weights of the
+        context, and through these it is differentiated.
+
+        Parameters
+        ----------
+        network : MLP
+        params : Params
+        support, query : TaskBatch
+
+        Returns
+        -------
+        ndarray of shape (size,)
+        """
+        gradient, C = params.gradient(()), params["context_weights"]
+        for task, rows in single_tasks(support, query):
+            moved = np.zeros(C.shape[1])  # by the steps, at the first layer's outputs
+            for _ in range(self.inner_steps):
+                at = network.run(_layers(network, params, C @ moved), task)
+                moved = moved - self.inner_lr * at.deltas[0].sum(axis=(0, 1))
+            at = network.run(_layers(network, params, C @ moved), rows)
+            bias = at.deltas[0].sum(axis=(0, 1))
+            gradient.vector[: network.layout.size] += network.gradient(at.inputs, at.deltas)
+            gradient["context_weights"][...] += np.outer(C @ moved, bias) + np.outer(
+                C @ bias, moved
+            )
+        return gradient.vector / len(support.X)
 
     def _descend(self, network, params, support, n_steps):
         """The contexts (tasks, n_context) before each step and after the last, and the steps."""

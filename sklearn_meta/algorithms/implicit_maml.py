@@ -7,6 +7,7 @@ import numpy as np
 from .._compat import Interval
 from ..network import InnerLoop, TaskWeights
 from ._base import MetaAlgorithm
+from ._definitions import central_difference, loss_gradient, single_tasks
 
 
 class ImplicitMAML(MetaAlgorithm):
@@ -76,6 +77,36 @@ class ImplicitMAML(MetaAlgorithm):
         gradient[: network.layout.size] = conjugate_gradients(system, flat, self.cg_steps).sum(0)
         return loss, gradient
 
+    def gradient_definition(self, network, params, support, query):
+        """What the meta-gradient is: ``(I + H / penalty)^-1`` times the query gradient.
+
+        Both are taken at the learned weights, H as a dense matrix by central differences of the
+        support gradient. With fewer `cg_steps` than it takes to solve the system, what holds is
+        that the solution is the best in a Krylov space of so many dimensions, or of so many as
+        the system is positive definite in. At a kink of relu, where many steps may well end,
+        there is no H. It is the gradient of the loss only where the system is solved and
+        `inner_steps` reach the minimum.
+
+        Parameters
+        ----------
+        network : MLP
+        params : Params
+        support, query : TaskBatch
+
+        Returns
+        -------
+        ndarray of shape (size,)
+            The mean over tasks.
+        """
+        adapted, total = self.learn(network, params, support), 0
+        for i, (task, rows) in enumerate(single_tasks(support, query)):
+            end = network.flat(adapted.task(i).layers)
+            H = central_difference(lambda W, task=task: loss_gradient(network, W, task), end)
+            of_query = loss_gradient(network, end, rows)
+            system = np.eye(len(end)) + (H + H.T) / (2 * self.penalty)
+            total += krylov_solution(system, of_query, self.cg_steps)
+        return params.gradient(total / len(support.X)).vector
+
     def _descend(self, network, params, support):
         """Each task's weights (tasks, size) after gradient descent on its penalised loss."""
         start = params.vector[: network.layout.size]
@@ -123,3 +154,27 @@ def conjugate_gradients(system, B, n_steps):
         P = R + (after / np.where(rr > 0, rr, 1))[:, None] * P
         rr = after
     return X
+
+
+def krylov_solution(A, b, n_steps):
+    """Where conjugate gradients are after some steps from b on, by what that is.
+
+    In ``b + span(r, A r, A^2 r, ...)``, ``r = b - A b``, it is where the residual is orthogonal
+    to the span: the minimum of ``x' A x / 2 - b' x`` there. The span grows by a dimension a step,
+    until it is all that there is or A is not positive definite on it.
+    """
+    basis, x, r = np.empty((len(b), 0)), b, b - A @ b
+    ahead = r
+    for _ in range(n_steps):
+        for _ in range(2):  # once leaves rounding errors in
+            ahead = ahead - basis @ (basis.T @ ahead)
+        length = np.linalg.norm(ahead)
+        if length <= 1e-12 * np.linalg.norm(A) * np.linalg.norm(b):
+            break
+        basis = np.column_stack([basis, ahead / length])
+        inner = basis.T @ A @ basis
+        if np.linalg.eigvalsh(inner)[0] <= 0:
+            break
+        x = b + basis @ np.linalg.solve(inner, basis.T @ r)
+        ahead = A @ basis[:, -1]
+    return x

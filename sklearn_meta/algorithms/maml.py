@@ -6,8 +6,9 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._compat import Interval, Options, StrOptions
-from ..network import InnerLoop, Params
+from ..network import InnerLoop, Params, TaskWeights
 from ._base import MetaAlgorithm, extended_params, steps_on_new_task
+from ._definitions import loss_gradient, single_tasks
 
 
 class MAML(MetaAlgorithm):
@@ -101,7 +102,7 @@ class MAML(MetaAlgorithm):
         if step >= self.multi_step_iter:
             return self
         scheduled = copy.copy(self)
-        scheduled._early = 1 - step / self.multi_step_iter
+        scheduled._early = 1 - step / int(self.multi_step_iter)
         return scheduled
 
     def init_params(self, network, random_state, dtype):
@@ -146,6 +147,60 @@ class MAML(MetaAlgorithm):
             self._collect(network, loop.rate_gradients, gradient["inner_lr"])
         return loss, gradient.vector
 
+    def gradient_definition(self, network, params, support, query):
+        """What the meta-gradient is with `first_order`: the steps' gradients held fixed.
+
+        The query gradient at the adapted weights, taken as the gradient at the start. With
+        learned rates, the gradient at a step's rate is minus its product with the step's own
+        (support) gradient, summed over the weights that have this rate. With `multi_step_iter`,
+        what goes back is the weighted sum of the query gradients after the steps.
+
+        Parameters
+        ----------
+        network : MLP
+        params : Params
+        support, query : TaskBatch
+
+        Returns
+        -------
+        ndarray of shape (size,)
+        """
+        gradient = params.gradient(())
+        of_layer = _entries_of_layers(network)  # (size, layers)
+        rates = self._rates_by_entry(params, of_layer)  # (steps, size)
+        for task, rows in single_tasks(support, query):
+            layers, _ = self._start(network, params, task)
+            path, slopes = [network.flat(TaskWeights(layers).task(0).layers)], []
+            for rate in rates:
+                slopes.append(loss_gradient(network, path[-1], task))
+                path.append(path[-1] - rate * slopes[-1])
+            judged = self._query_weights()
+            ends = zip(judged, path[-len(judged) :], strict=True)
+            parts = [weight * loss_gradient(network, end, rows) for weight, end in ends]
+            directions = np.cumsum(parts[::-1], axis=0)[::-1]  # after each step, (steps, size)
+            gradient.vector[...] += self._start_definition(network, params, task, directions[0])
+            if "inner_lr" in params.layout.shapes:
+                by_entry = -directions * slopes * (of_layer @ self._moves(network.n_layers))
+                by_rate = by_entry if self.learn_inner_lr == "parameter" else by_entry @ of_layer
+                if self.learn_inner_lr != "step":
+                    by_rate = by_rate.sum(axis=0)
+                gradient["inner_lr"][...] += by_rate
+        return gradient.vector / len(support.X)
+
+    def _start_definition(self, network, params, task, direction):
+        """The gradient (size,) of everything that the start depends on, from that at the start."""
+        return params.gradient(direction).vector
+
+    def _rates_by_entry(self, params, of_layer):
+        """Of each step in meta-training and each weight, 0 where it stays, (steps, size)."""
+        rates = self.inner_lr
+        if "inner_lr" in params.layout.shapes:
+            rates = params["inner_lr"]
+            if self.learn_inner_lr != "parameter":
+                rates = rates @ of_layer.T
+        rates = rates * (of_layer @ self._moves(of_layer.shape[1]))
+        return np.broadcast_to(rates, (self.inner_steps, len(of_layer)))
+
     def _start(self, network, params, support):
         """The layers that tasks start from, and what `_start_gradient` needs of how."""
         return network.layers(params.vector), None
@@ -189,9 +244,16 @@ class MAML(MetaAlgorithm):
 
     def _query_weights(self):
         """What the query loss counts after each step."""
-        k = max(1, self.inner_steps)
+        k = max(1, int(self.inner_steps))  # NumPy's own would make float32 float64
         return [self._early / k] * (k - 1) + [1 - self._early * (k - 1) / k]
 
 
 def _where(moves, rates):
     return [rate if moved else None for moved, rate in zip(moves, rates, strict=True)]
+
+
+def _entries_of_layers(network):
+    """Whether each weight is one of each layer's, 1 or 0, (size, layers)."""
+    ends = [network.layout.slices[bias].stop for _, bias in network.names]
+    sizes = np.diff(ends, prepend=0)
+    return np.repeat(np.eye(network.n_layers), sizes, axis=0)

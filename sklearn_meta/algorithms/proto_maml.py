@@ -3,7 +3,8 @@
 from numbers import Integral, Real
 
 from .._compat import Interval
-from ..network import both_logits
+from ..network import Params, TaskWeights, both_logits
+from ._definitions import central_difference
 from .maml import MAML
 from .prototypes import Prototypes, backward, class_means, distance_head
 
@@ -90,3 +91,12 @@ class ProtoMAML(MAML):
             for key, value in zip(name, part, strict=True):
                 gradient[key][...] += value
         return gradient
+
+    def _start_definition(self, network, params, task, direction):
+        """By central differences: the prototypes are differentiated with `first_order`, too."""
+
+        def along(vector):
+            layers, _ = self._start(network, Params(vector, params.layout), task)
+            return direction @ network.flat(TaskWeights(layers).task(0).layers)
+
+        return central_difference(along, params.vector)

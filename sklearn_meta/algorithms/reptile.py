@@ -7,6 +7,7 @@ import numpy as np
 from .._compat import Interval
 from ..network import InnerLoop
 from ._base import MetaAlgorithm, steps_on_new_task
+from ._definitions import loss_gradient, single_tasks
 
 
 class Reptile(MetaAlgorithm):
@@ -44,6 +45,7 @@ class Reptile(MetaAlgorithm):
     """
 
     exact_gradient = False
+    row_order_matters = True
     _parameter_constraints = {
         "inner_lr": [Interval(Real, 0, None, closed="neither")],
         "inner_steps": [Interval(Integral, 1, None, closed="left")],
@@ -68,6 +70,33 @@ class Reptile(MetaAlgorithm):
         gradient = np.zeros_like(params.vector)
         gradient[: network.layout.size] = network.flat(loop.movement()) * mean_rate
         return loop.loss(), gradient
+
+    def gradient_definition(self, network, params, support, query):
+        """What the meta-gradient is: ``(start - end) / (inner_lr * inner_steps)`` of plain steps.
+
+        Parameters
+        ----------
+        network : MLP
+        params : Params
+        support, query : TaskBatch
+
+        Returns
+        -------
+        ndarray of shape (size,)
+            The mean over tasks.
+        """
+        start = params.vector[: network.layout.size]
+        total = np.zeros_like(start)
+        for (task,) in single_tasks(support.join(query)):
+            (rows,), end = task.weight.nonzero()[1:], start
+            n_batches = max(1, -(-len(rows) // self.inner_batch_size))
+            for step in range(self.inner_steps):
+                chosen = np.zeros_like(task.weight)
+                chosen[:, rows[step % n_batches :: n_batches]] = 1
+                minibatch = task._replace(weight=task.weight * chosen)
+                end = end - self.inner_lr * loss_gradient(network, end, minibatch)
+            total += (start - end) / (self.inner_lr * self.inner_steps)
+        return params.gradient(total / len(support.X)).vector
 
     def _loop(self, network, params, rows, n_steps, query=None):
         start, rate = network.layers(params.vector), float(self.inner_lr)

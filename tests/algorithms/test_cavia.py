@@ -55,7 +55,7 @@ def plain_context(network, params, task, inner_lr, n_steps):
 def test_adapting_is_gradient_descent_on_further_inputs(case):
     algorithm = CAVIA(n_context=3, inner_lr=0.5, inner_steps=3)
     network, params, support, query = draw(case, algorithm)
-    z = algorithm.adapt(network, params, support).outputs(network, query.X)
+    z = algorithm.learn(network, params, support).outputs(network, query.X)
     wide, layers = with_context(network, params)
     for i, task in enumerate(tasks_of(support)):
         context = plain_context(network, params, task, 0.5, 3)
@@ -65,7 +65,7 @@ def test_adapting_is_gradient_descent_on_further_inputs(case):
 
 def test_a_task_has_its_own_first_bias_and_shares_the_rest():
     network, params, support, _ = draw("softmax", CAVIA())
-    adapted = CAVIA().adapt(network, params, support)
+    adapted = CAVIA().learn(network, params, support)
     (weights, bias), *others = adapted.layers
     (start, start_bias), *shared = network.layers(params.vector)
     assert bias.shape == (3, len(start_bias))
@@ -119,5 +119,5 @@ def test_adapt_steps_are_for_new_tasks_only():
     network, params, support, query = draw("squared_error", plain)
     gradients = [a.meta_gradient(network, params, support, query)[1] for a in (plain, longer)]
     np.testing.assert_array_equal(*gradients)
-    found, expected = (a.adapt(network, params, support) for a in (longer, CAVIA(inner_steps=3)))
+    found, expected = (a.learn(network, params, support) for a in (longer, CAVIA(inner_steps=3)))
     np.testing.assert_array_equal(found.layers[0][1], expected.layers[0][1])

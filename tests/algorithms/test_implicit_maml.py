@@ -12,7 +12,7 @@ from helpers import (
 from scipy.sparse.linalg import cg
 
 from sklearn_meta.algorithms import ImplicitMAML
-from sklearn_meta.algorithms.implicit_maml import conjugate_gradients
+from sklearn_meta.algorithms.implicit_maml import conjugate_gradients, krylov_solution
 from sklearn_meta.network import Params
 
 every_case = pytest.mark.parametrize("case", CASES)
@@ -47,10 +47,10 @@ def ridge(network, vector, task):
 @pytest.mark.parametrize("case", ["squared_error", "two_outputs"])
 def test_a_linear_network_is_a_ridge_regression_towards_the_start(case):
     network, params, support, _ = draw(case, ())
-    adapted = TO_THE_END.adapt(network, params, support)
+    adapted = TO_THE_END.learn(network, params, support)
     for i, task in enumerate(tasks_of(support)):
         expected, _ = ridge(network, params.vector, task)
-        assert_close(np.vstack(adapted.task(i)[0]), expected, 1e-10)
+        assert_close(np.vstack(adapted.task(i).layers[0]), expected, 1e-10)
 
 
 @pytest.mark.parametrize("case", ["squared_error", "two_outputs"])
@@ -83,21 +83,21 @@ def test_no_rate_is_too_large(case):
     """Each task halves its own, alone as in a batch, until its penalised loss falls."""
     network, params, support, _ = draw(case)
     algorithm = ImplicitMAML(inner_lr=20.0, penalty=1.0, inner_steps=25)
-    adapted = algorithm.adapt(network, params, support)
+    adapted = algorithm.learn(network, params, support)
     for i, task in enumerate(tasks_of(support)):
-        layers = adapted.task(i)
+        layers = adapted.task(i).layers
         before, after = (
             penalised_loss(network, params.vector, part, task, 1.0)
             for part in (network.layers(params.vector), layers)
         )
         assert after < before
-        alone = algorithm.adapt(network, params, task).task(0)
+        alone = algorithm.learn(network, params, task).task(0).layers
         assert_close(network.flat(layers), network.flat(alone), 1e-10)
 
 
 def test_small_steps_are_plain_gradient_descent():
     network, params, support, _ = draw("softmax")
-    adapted = ImplicitMAML(inner_lr=0.01, penalty=2.0, inner_steps=4).adapt(
+    adapted = ImplicitMAML(inner_lr=0.01, penalty=2.0, inner_steps=4).learn(
         network, params, support
     )
     for i, task in enumerate(tasks_of(support)):
@@ -106,7 +106,7 @@ def test_small_steps_are_plain_gradient_descent():
             at = network.run(network.layers(vector), task)
             pull = 2.0 * (vector - params.vector)
             vector = vector - 0.01 * (network.gradient(at.inputs, at.deltas) + pull)
-        assert_close(network.flat(adapted.task(i)), vector, 1e-12)
+        assert_close(network.flat(adapted.task(i).layers), vector, 1e-12)
 
 
 def systems(n_tasks=3, size=6):
@@ -140,3 +140,43 @@ def test_what_is_solved_or_not_positive_definite_stays():
     X = solve(A, B, 50)
     np.testing.assert_array_equal(X[[0, 2]], B[[0, 2]])
     np.testing.assert_allclose(X[1], np.linalg.solve(A[1], B[1]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 4, 50])
+def test_krylov_solution_is_where_conjugate_gradients_are(n_steps):
+    A, B = systems()
+    for X, a, b in zip(solve(A, B, n_steps), A, B, strict=True):
+        np.testing.assert_allclose(krylov_solution(a, b, n_steps), X, rtol=1e-8)
+
+
+def test_krylov_solution_with_enough_steps_solves_the_system():
+    A, B = systems()
+    for a, b in zip(A, B, strict=True):
+        np.testing.assert_allclose(krylov_solution(a, b, 6), np.linalg.solve(a, b), rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_steps", [1, 3, 50])
+def test_both_stop_where_a_system_is_not_positive_definite(n_steps):
+    A, B = systems(n_tasks=20)
+    A -= 2 * np.eye(6)
+    for X, a, b in zip(solve(A, B, n_steps), A, B, strict=True):
+        np.testing.assert_allclose(krylov_solution(a, b, n_steps), X, rtol=1e-6, atol=1e-9)
+
+
+@every_case
+def test_definition_is_the_inverse_of_the_dense_system(case):
+    """Descended and solved to the end: (I + H / penalty)^-1 times the query gradient."""
+    network, params, support, query = draw(case)
+    adapted, expected = TO_THE_END.learn(network, params, support), []
+    for i, (task, rows) in enumerate(zip(tasks_of(support), tasks_of(query), strict=True)):
+        end = network.flat(adapted.task(i).layers)
+
+        def gradient(vector, batch):
+            at = network.run(network.layers(vector), batch)
+            return network.gradient(at.inputs, at.deltas)
+
+        H = central_difference(lambda vector, task=task, g=gradient: g(vector, task), end)
+        system = np.eye(len(H)) + H / TO_THE_END.penalty
+        expected.append(np.linalg.solve(system, gradient(end, rows)))
+    found = TO_THE_END.gradient_definition(network, params, support, query)
+    assert_close(found, np.mean(expected, axis=0), 1e-8)

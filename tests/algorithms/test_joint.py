@@ -59,7 +59,7 @@ def test_all_tasks_count_alike(case):
 
 def test_without_steps_all_tasks_share_the_network():
     network, params, support, _ = draw("squared_error")
-    adapted = Joint().adapt(network, params, support)
+    adapted = Joint().learn(network, params, support)
     for layer, expected in zip(adapted.layers, network.layers(params.vector), strict=True):
         np.testing.assert_array_equal(layer[0], expected[0])
         np.testing.assert_array_equal(layer[1], expected[1])
@@ -68,8 +68,8 @@ def test_without_steps_all_tasks_share_the_network():
 @every_case
 def test_fine_tuning_is_mamls_adaptation(case):
     network, params, support, _ = draw(case)
-    tuned = Joint(inner_steps=3, inner_lr=0.1).adapt(network, params, support)
-    expected = MAML(inner_steps=3, inner_lr=0.1).adapt(network, params, support)
+    tuned = Joint(inner_steps=3, inner_lr=0.1).learn(network, params, support)
+    expected = MAML(inner_steps=3, inner_lr=0.1).learn(network, params, support)
     for layer, plain in zip(tuned.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(layer[0], plain[0])
         np.testing.assert_array_equal(layer[1], plain[1])
@@ -83,7 +83,7 @@ def test_numbers_of_numpys_leave_single_precision_single(case):
     params = make_params(algorithm, network, dtype=np.float32)
     support, query = cast(support, np.float32), cast(query, np.float32)
     loss, gradient = algorithm.meta_gradient(network, params, support, query)
-    layers = algorithm.adapt(network, params, support).layers
+    layers = algorithm.learn(network, params, support).layers
     parts = [loss, gradient, *(part for layer in layers for part in layer)]
     assert {part.dtype for part in parts} == {np.dtype(np.float32)}
 

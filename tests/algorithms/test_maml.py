@@ -33,12 +33,12 @@ def draw(case, sizes=((6, 3, 5), (4, 7, 2)), hidden=(4, 3), algorithm=None):
     return network, make_params(algorithm or MAML(), network), support, query
 
 
-def with_rates(params, network, algorithm, rates, n_iter=0):
+def with_rates(params, network, algorithm, rates):
     """The same network weights, with these rates behind them (anything that broadcasts)."""
     learned = algorithm.init_params(network, np.random.RandomState(0), params.vector.dtype)
     learned.vector[: network.layout.size] = params.vector[: network.layout.size]
     learned["inner_lr"][...] = rates
-    return Params(learned.vector, learned.layout, n_iter)
+    return Params(learned.vector, learned.layout)
 
 
 def plain_steps(network, vector, task, inner_lr, n_steps):
@@ -70,10 +70,10 @@ def assert_same_layers(adapted, expected, tolerance=1e-12):
 @pytest.mark.parametrize("hidden", [(), (4, 3)])
 def test_adapting_is_scikit_learns_gradient_descent(case, hidden):
     network, params, support, _ = draw(case, hidden=hidden)
-    adapted = MAML(inner_lr=0.07, inner_steps=4).adapt(network, params, support)
+    adapted = MAML(inner_lr=0.07, inner_steps=4).learn(network, params, support)
     for i, task in enumerate(tasks_of(support)):
         expected = plain_steps(network, params.vector, task, 0.07, 4)
-        for layer, plain in zip(adapted.task(i), expected, strict=True):
+        for layer, plain in zip(adapted.task(i).layers, expected, strict=True):
             np.testing.assert_allclose(layer[0], plain[0], rtol=0, atol=1e-9)
             np.testing.assert_allclose(layer[1], plain[1], rtol=0, atol=1e-9)
 
@@ -83,8 +83,8 @@ def test_adapt_steps_are_for_new_tasks_only():
     meta = MAML(inner_lr=0.1, inner_steps=2, adapt_steps=5)
     plain = MAML(inner_lr=0.1, inner_steps=5)
     for layer, expected in zip(
-        meta.adapt(network, params, support).layers,
-        plain.adapt(network, params, support).layers,
+        meta.learn(network, params, support).layers,
+        plain.learn(network, params, support).layers,
         strict=True,
     ):
         np.testing.assert_array_equal(layer[0], expected[0])
@@ -111,19 +111,19 @@ def test_loss_is_that_of_the_adapted_network_on_the_query(case):
 @pytest.mark.parametrize("rates", [False, "layer", "step", "parameter"])
 def test_every_option_against_central_differences(case, layers, rates):
     """Over every entry: the weights and the rates, in a loss of several steps and of one."""
-    for multi_step_loss in (0, 4):
+    for multi_step_iter in (0, 4):
         algorithm = MAML(
             inner_lr=0.1,
             inner_steps=3,
             adapt_layers=layers,
             learn_inner_lr=rates,
-            multi_step_loss=multi_step_loss,
+            multi_step_iter=multi_step_iter,
         )
         network, params, support, query = draw(case, hidden=(3,), algorithm=algorithm)
-        params = Params(params.vector, params.layout, n_iter=1)
+        algorithm = algorithm.at_step(1)
 
         def loss(vector, episode=(support, query), at=params, algorithm=algorithm, net=network):
-            return algorithm.meta_gradient(net, Params(vector, at.layout, at.n_iter), *episode)[0]
+            return algorithm.meta_gradient(net, Params(vector, at.layout), *episode)[0]
 
         _, gradient = algorithm.meta_gradient(network, params, support, query)
         assert_close(gradient, central_difference(loss, params.vector), 1e-6)
@@ -136,7 +136,7 @@ def test_first_order_is_the_query_gradient_at_the_adapted_weights(case):
     loss, gradient = algorithm.meta_gradient(network, params, support, query)
     expected = []
     for task, rows in zip(tasks_of(support), tasks_of(query), strict=True):
-        layers = algorithm.adapt(network, params, task).layers
+        layers = algorithm.learn(network, params, task).layers
         expected.append(gradient_at(network, layers, rows))
     assert_close(gradient, np.mean(expected, axis=0), 1e-12)
     exact, _ = MAML(inner_lr=0.1).meta_gradient(network, params, support, query)
@@ -154,7 +154,7 @@ def test_first_order_rates_go_along_the_inner_gradients(case, rates):
     values = []  # (tasks, steps, size)
     for task, rows in zip(tasks_of(support), tasks_of(query), strict=True):
         ends = [
-            MAML(inner_lr=0.1, inner_steps=k).adapt(network, params, task).layers for k in range(3)
+            MAML(inner_lr=0.1, inner_steps=k).learn(network, params, task).layers for k in range(3)
         ]
         at_end = gradient_at(network, ends[-1], rows)
         values.append([-at_end * gradient_at(network, end, task) for end in ends[:-1]])
@@ -209,8 +209,8 @@ def test_without_steps_there_are_no_rates_to_learn(rates):
     params = algorithm.init_params(network, np.random.RandomState(0), float)
     assert params.layout.shapes == network.layout.shapes
     support = ragged_batch(np.random.RandomState(0), network, [4, 3])
-    expected = MAML(inner_steps=2, inner_lr=0.1).adapt(network, params, support)
-    assert_same_layers(algorithm.adapt(network, params, support), expected, 0)
+    expected = MAML(inner_steps=2, inner_lr=0.1).learn(network, params, support)
+    assert_same_layers(algorithm.learn(network, params, support), expected, 0)
 
 
 @every_part
@@ -226,8 +226,8 @@ def test_adapting_a_part_is_maml_with_rates_0_elsewhere(case, part, first_order)
         for values in layer:
             values[...] = 0.1 * ((i == n_layers - 1) == (part == "head"))
     learned = with_rates(params, network, every, moved)
-    adapted = some.adapt(network, params, support)
-    assert_same_layers(adapted, every.adapt(network, learned, support))
+    adapted = some.learn(network, params, support)
+    assert_same_layers(adapted, every.learn(network, learned, support))
     stays = slice(-1) if part == "head" else slice(-1, None)
     start = network.layers(params.vector)
     for layer, begin in zip(adapted.layers[stays], start[stays], strict=True):
@@ -268,8 +268,8 @@ def test_equal_rates_are_one_rate(case, rates, layers, first_order):
     expected_loss, expected = plain.meta_gradient(network, params, support, query)
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-12)
     assert_close(gradient[: network.layout.size], expected, 1e-12)
-    expected = plain.adapt(network, params, support)
-    assert_same_layers(learning.adapt(network, learned, support), expected)
+    expected = plain.learn(network, params, support)
+    assert_same_layers(learning.learn(network, learned, support), expected)
 
 
 @every_rate
@@ -307,21 +307,20 @@ def test_further_steps_have_the_last_ones_rates():
         stays = MAML(inner_steps=adapt_steps, learn_inner_lr="step")
         expected = with_rates(params, network, stays, steps[[0, 1, 1, 1][:adapt_steps]])
         assert_same_layers(
-            learning.adapt(network, learned, support), stays.adapt(network, expected, support), 0
+            learning.learn(network, learned, support), stays.learn(network, expected, support), 0
         )
 
 
-@pytest.mark.parametrize("n_iter", [0, 3, 9, 10, 11, 1000])
+@pytest.mark.parametrize("step", [0, 3, 9, 10, 11, 1000])
 @both_orders
 @every_case
-def test_multi_step_loss_is_a_weighted_sum_of_separate_runs(case, n_iter, first_order):
+def test_multi_step_loss_is_a_weighted_sum_of_separate_runs(case, step, first_order):
     """Equal weights at first; those of the earlier steps fall linearly, to 0 in meta-step 10."""
     options = {"inner_lr": 0.1, "first_order": first_order}
     network, params, support, query = draw(case)
-    algorithm = MAML(inner_steps=3, multi_step_loss=10, **options)
-    params = Params(params.vector, params.layout, n_iter)
-    loss, gradient = algorithm.meta_gradient(network, params, support, query)
-    early = max(0, 10 - n_iter) / 10 / 3
+    algorithm = MAML(inner_steps=3, multi_step_iter=10, **options)
+    loss, gradient = algorithm.at_step(step).meta_gradient(network, params, support, query)
+    early = max(0, 10 - step) / 10 / 3
     parts = [
         MAML(inner_steps=k, **options).meta_gradient(network, params, support, query)
         for k in (1, 2, 3)
@@ -335,7 +334,7 @@ def test_multi_step_loss_of_one_step_or_none_is_the_plain_loss():
     network, params, support, query = draw("softmax")
     for inner_steps in (0, 1):
         plain = MAML(inner_steps=inner_steps)
-        multi = MAML(inner_steps=inner_steps, multi_step_loss=10)
+        multi = MAML(inner_steps=inner_steps, multi_step_iter=10)
         loss, gradient = multi.meta_gradient(network, params, support, query)
         expected_loss, expected = plain.meta_gradient(network, params, support, query)
         assert loss == expected_loss
@@ -343,10 +342,10 @@ def test_multi_step_loss_of_one_step_or_none_is_the_plain_loss():
 
 
 @pytest.mark.parametrize("rates", [False, "layer", "step", "parameter"])
-@pytest.mark.parametrize("multi_step_loss", [0, 10])
-def test_numbers_of_numpys_leave_single_precision_single(rates, multi_step_loss):
+@pytest.mark.parametrize("multi_step_iter", [0, 10])
+def test_numbers_of_numpys_leave_single_precision_single(rates, multi_step_iter):
     """A grid of np.arange or np.linspace holds such: float64, which NumPy would go on with."""
-    plain = {"inner_lr": 0.1, "inner_steps": 3, "multi_step_loss": multi_step_loss}
+    plain = {"inner_lr": 0.1, "inner_steps": 3, "multi_step_iter": multi_step_iter}
     of_numpy = {name: np.asarray(value)[()] for name, value in plain.items()}
     network, _, support, query = draw("softmax")
     support, query = cast(support, np.float32), cast(query, np.float32)
@@ -355,7 +354,7 @@ def test_numbers_of_numpys_leave_single_precision_single(rates, multi_step_loss)
         algorithm = MAML(learn_inner_lr=rates, **options)
         params = make_params(algorithm, network, dtype=np.float32)
         loss, gradient = algorithm.meta_gradient(network, params, support, query)
-        layers = algorithm.adapt(network, params, support).layers
+        layers = algorithm.learn(network, params, support).layers
         parts = [loss, gradient, *(part for layer in layers for part in layer)]
         assert {part.dtype for part in parts} == {np.dtype(np.float32)}
         results.append(parts)
@@ -373,7 +372,7 @@ def test_adapting_the_body_needs_one(regression, mlp_layers):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *product(["inner_lr", "inner_steps", "adapt_steps", "multi_step_loss"], [-1, "3"]),
+        *product(["inner_lr", "inner_steps", "adapt_steps", "multi_step_iter"], [-1, "3"]),
         ("inner_lr", np.nan),
         ("inner_lr", np.inf),
         ("inner_steps", 1.5),
@@ -396,7 +395,7 @@ def test_a_parameter_that_cannot_be_is_named(regression, name, value):
         MAML(adapt_layers="head", learn_inner_lr="layer"),
         MAML(adapt_layers="body", learn_inner_lr="step", adapt_steps=7),
         MAML(learn_inner_lr="parameter", first_order=True),
-        MAML(multi_step_loss=10, inner_steps=3),
+        MAML(multi_step_iter=10, inner_steps=3),
     ],
     ids=str,
 )

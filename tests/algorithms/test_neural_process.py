@@ -40,7 +40,7 @@ def encode(network, params, rows):
 def test_the_representation_is_a_further_input_of_the_network(case, hidden):
     """The paper's decoder: the network on rows (x, r), r the mean over the support."""
     network, params, support, X = draw(case, hidden)
-    z = network.outputs(SMALL.adapt(network, params, support).layers, X)
+    z = network.outputs(SMALL.learn(network, params, support).layers, X)
     (weights, bias), *others = network.layers(params.vector)
     decoder = [(np.vstack([weights, params["from_representation"]]), bias), *others]
     for i, task in enumerate(tasks_of(support)):
@@ -54,7 +54,7 @@ def test_the_representation_is_a_further_input_of_the_network(case, hidden):
 @pytest.mark.parametrize("hidden", [(4, 3), ()])
 def test_a_class_of_its_own_is_the_mean_of_its_rows(case, n_classes, hidden):
     network, params, support, X = draw(case, hidden, n_classes)
-    z = network.outputs(SMALL.adapt(network, params, support).layers, X)
+    z = network.outputs(SMALL.learn(network, params, support).layers, X)
     for i, task in enumerate(tasks_of(support)):
         codes = task.y[0, :, 0] if case == "binary" else task.y[0].argmax(axis=1)
         features = network.hidden(network.layers(params.vector), X[[i]])[-1][0]
@@ -76,9 +76,9 @@ def test_a_class_of_its_own_is_the_mean_of_its_rows(case, n_classes, hidden):
 def test_naming_classes_otherwise_changes_nothing_else():
     network, params, support, X = draw("softmax", n_classes=[3, 3, 3])
     order = np.array([2, 0, 1])
-    z = network.outputs(SMALL.adapt(network, params, support).layers, X)
+    z = network.outputs(SMALL.learn(network, params, support).layers, X)
     renamed = support._replace(y=support.y[..., order])
-    moved = network.outputs(SMALL.adapt(network, params, renamed).layers, X)
+    moved = network.outputs(SMALL.learn(network, params, renamed).layers, X)
     np.testing.assert_allclose(moved, z[..., order], rtol=1e-12)
 
 
@@ -88,7 +88,7 @@ def test_a_weight_of_two_is_a_row_given_twice(n_classes):
     once = support._replace(weight=np.ones((3, 4)))
     twice = type(once)(*(np.concatenate([part, part[:, :1]], axis=1) for part in once[:3]), once[3])
     heavy = once._replace(weight=np.array([[2.0, 1, 1, 1]] * 3))
-    by_weight, by_row = (SMALL.adapt(network, params, batch) for batch in (heavy, twice))
+    by_weight, by_row = (SMALL.learn(network, params, batch) for batch in (heavy, twice))
     for layer, expected in zip(by_weight.layers, by_row.layers, strict=True):
         assert_close(layer[0], expected[0], 1e-13)
         assert_close(layer[1], expected[1], 1e-13)
@@ -96,7 +96,7 @@ def test_a_weight_of_two_is_a_row_given_twice(n_classes):
 
 def test_all_weights_are_shared_and_the_first_bias_is_not():
     network, params, support, _ = draw("squared_error")
-    (first, bias), *others = SMALL.adapt(network, params, support).layers
+    (first, bias), *others = SMALL.learn(network, params, support).layers
     assert first.shape == (2, 4)
     assert bias.shape == (3, 4)
     assert [(W.ndim, b.ndim) for W, b in others] == [(2, 1), (2, 1)]

@@ -10,7 +10,6 @@ from sklearn.neural_network import MLPRegressor
 
 from sklearn_meta import MetaLearner
 from sklearn_meta.algorithms import ALGORITHMS, ANIL, BOIL, FOMAML, MAML, MetaSGD
-from sklearn_meta.network import Params
 
 SETTINGS = {
     FOMAML: {"first_order": True},
@@ -45,8 +44,7 @@ def results(algorithm, case):
     rng = np.random.RandomState(0)
     support, query = (ragged_batch(rng, network, part) for part in ((6, 3, 5), (4, 7, 2)))
     params = make_params(algorithm, network)
-    params = Params(params.vector, params.layout, n_iter=2)
-    layers = algorithm.adapt(network, params, support).layers
+    layers = algorithm.learn(network, params, support).layers
     loss, gradient = algorithm.meta_gradient(network, params, support, query)
     return [params.vector, loss, gradient, *(part for layer in layers for part in layer)]
 

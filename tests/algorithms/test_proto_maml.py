@@ -25,7 +25,7 @@ def draw(case, n_classes=None):
 def test_without_steps_it_is_prototypes(case, n_classes):
     network, params, support, query = draw(case, n_classes)
     algorithms = ProtoMAML(inner_steps=0), Prototypes()
-    found, expected = (a.adapt(network, params, support) for a in algorithms)
+    found, expected = (a.learn(network, params, support) for a in algorithms)
     for layer, other in zip(found.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(layer[0], other[0])
         np.testing.assert_array_equal(layer[1], other[1])
@@ -39,13 +39,13 @@ def test_without_steps_it_is_prototypes(case, n_classes):
 @every_setting
 def test_adapting_is_gradient_descent_from_the_tasks_prototypes(case, n_classes):
     network, params, support, _ = draw(case, n_classes)
-    adapted = ProtoMAML(inner_lr=0.1, inner_steps=4).adapt(network, params, support)
+    adapted = ProtoMAML(inner_lr=0.1, inner_steps=4).learn(network, params, support)
     for i, task in enumerate(tasks_of(support)):
-        vector = network.flat(Prototypes().adapt(network, params, task).task(0))
+        vector = network.flat(Prototypes().learn(network, params, task).task(0).layers)
         for _ in range(4):
             at = network.run(network.layers(vector), task)
             vector = vector - 0.1 * network.gradient(at.inputs, at.deltas)
-        assert_close(network.flat(adapted.task(i)), vector, 1e-12)
+        assert_close(network.flat(adapted.task(i).layers), vector, 1e-12)
 
 
 @every_setting

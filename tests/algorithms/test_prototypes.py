@@ -40,7 +40,7 @@ def plain_prototypes(network, params, task):
     for k in range(max(2, network.n_outputs)):
         total, weight = np.zeros(F.shape[1]), 0.0
         if not network.exchangeable_outputs:
-            weight = float(np.exp(10 * params["log_kappa"]))
+            weight = float(np.exp(params["log_kappa"]))
             total = weight * params["prototypes"][k]
         for f, label, w in zip(F, labels, task.weight[0], strict=True):
             if label == k:
@@ -60,11 +60,11 @@ def probabilities(network, layers, X):
 @every_width
 def test_logits_are_minus_squared_distances_to_class_means(case, exchangeable, hidden):
     network, params, support, query = draw(case, hidden, exchangeable)
-    adapted = Prototypes().adapt(network, params, support)
+    adapted = Prototypes().learn(network, params, support)
     for i, task in enumerate(tasks_of(support)):
         F = features(network, params, query.X[i])
         distances = cdist(F, plain_prototypes(network, params, task), "sqeuclidean")
-        found = probabilities(network, adapted.task(i), query.X[i])
+        found = probabilities(network, adapted.task(i).layers, query.X[i])
         np.testing.assert_allclose(found, softmax(-distances, axis=1), rtol=1e-9)
 
 
@@ -73,11 +73,11 @@ def test_logits_are_minus_squared_distances_to_class_means(case, exchangeable, h
 def test_own_classes_are_those_of_scikit_learns_nearest_centroid(case, hidden):
     network, params, support, _ = draw(case, hidden, exchangeable=True, sizes=(15, 20, 30))
     support = support._replace(weight=(support.weight > 0).astype(float))
-    adapted = Prototypes().adapt(network, params, support)
+    adapted = Prototypes().learn(network, params, support)
     X = np.random.RandomState(1).standard_normal((50, 3))
     for i, task in enumerate(tasks_of(support)):
         plain = NearestCentroid().fit(features(network, params, task.X[0]), codes(task.y[0]))
-        found = probabilities(network, adapted.task(i), X).argmax(axis=1)
+        found = probabilities(network, adapted.task(i).layers, X).argmax(axis=1)
         np.testing.assert_array_equal(found, plain.predict(features(network, params, X)))
 
 
@@ -86,10 +86,10 @@ def test_own_classes_are_those_of_scikit_learns_nearest_centroid(case, hidden):
 def test_loss_is_that_of_the_adapted_network_on_the_query(case, exchangeable):
     network, params, support, query = draw(case, exchangeable=exchangeable)
     loss, _ = Prototypes().meta_gradient(network, params, support, query)
-    adapted = Prototypes().adapt(network, params, support)
+    adapted = Prototypes().learn(network, params, support)
     losses = []
     for i, rows in enumerate(tasks_of(query)):
-        z = network.outputs(adapted.task(i), rows.X)[0]
+        z = network.outputs(adapted.task(i).layers, rows.X)[0]
         losses.append(plain_loss(network.loss_name, z, rows.y[0], rows.weight[0]))
     np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-12)
 
@@ -97,7 +97,7 @@ def test_loss_is_that_of_the_adapted_network_on_the_query(case, exchangeable):
 @every_case
 def test_the_prior_is_the_learned_prototypes(case):
     network, params, _, query = draw(case)
-    layers = Prototypes().prior(network, params).task(0)
+    layers = Prototypes().prior(network, params).task(0).layers
     F = features(network, params, query.X[0])
     distances = cdist(F, params["prototypes"], "sqeuclidean")
     found = probabilities(network, layers, query.X[0])
@@ -111,9 +111,9 @@ def test_where_classes_are_a_tasks_own_the_prior_is_uniform(case):
     nothing = TaskBatch(support.X[:, :0], support.y[:, :0], support.weight[:, :0])
     for weights in (
         Prototypes().prior(network, params),
-        Prototypes().adapt(network, params, nothing),
+        Prototypes().learn(network, params, nothing),
     ):
-        found = probabilities(network, weights.task(0), support.X[0])
+        found = probabilities(network, weights.task(0).layers, support.X[0])
         np.testing.assert_array_equal(found, np.full_like(found, 1 / found.shape[1]))
 
 
@@ -122,18 +122,18 @@ def test_a_class_that_the_support_lacks_keeps_its_learned_prototype(case):
     network, params, support, query = draw(case)
     is_last = codes(support.y.reshape(-1, network.n_outputs)) == max(2, network.n_outputs) - 1
     weight = support.weight * ~is_last.reshape(support.weight.shape)
-    adapted = Prototypes().adapt(network, params, support._replace(weight=weight))
-    prior = Prototypes().prior(network, params).task(0)[-1]
+    adapted = Prototypes().learn(network, params, support._replace(weight=weight))
+    prior = Prototypes().prior(network, params).task(0).layers[-1]
     if case == "softmax":
         for i in range(3):
-            np.testing.assert_array_equal(adapted.task(i)[-1][0][:, 2], prior[0][:, 2])
-            np.testing.assert_array_equal(adapted.task(i)[-1][1][2], prior[1][2])
+            np.testing.assert_array_equal(adapted.task(i).layers[-1][0][:, 2], prior[0][:, 2])
+            np.testing.assert_array_equal(adapted.task(i).layers[-1][1][2], prior[1][2])
     first = params["prototypes"][-1]
     for i, task in enumerate(tasks_of(support._replace(weight=weight))):
         np.testing.assert_allclose(plain_prototypes(network, params, task)[-1], first, rtol=1e-12)
         F = features(network, params, query.X[i])
         distances = cdist(F, plain_prototypes(network, params, task), "sqeuclidean")
-        found = probabilities(network, adapted.task(i), query.X[i])
+        found = probabilities(network, adapted.task(i).layers, query.X[i])
         np.testing.assert_allclose(found, softmax(-distances, axis=1), rtol=1e-9)
 
 
@@ -142,7 +142,7 @@ def test_a_class_that_a_task_does_not_have_never_wins():
     rng = np.random.RandomState(0)
     support = ragged_batch(rng, network, [6, 5, 7], n_classes=[2, 3, 2])
     params = make_params(Prototypes(), network)
-    layers = Prototypes().adapt(network, params, support).layers
+    layers = Prototypes().learn(network, params, support).layers
     z = network.outputs(layers, 100 * rng.standard_normal((3, 50, 2)), support.logit_mask)
     assert z[[0, 2]].argmax(axis=-1).max() == 1
 
@@ -155,14 +155,14 @@ def test_many_rows_outweigh_the_learned_prototypes():
     means = [
         np.average(F[labels == k], axis=0, weights=task.weight[0][labels == k]) for k in (0, 1)
     ]
-    weights, _ = Prototypes().adapt(network, params, support).task(0)[-1]
+    weights, _ = Prototypes().learn(network, params, support).task(0).layers[-1]
     np.testing.assert_allclose(weights[:, :2].T / 2, means, atol=1e-3)
 
 
 def test_where_training_starts():
     network = make_network("softmax")
     params = Prototypes(init_kappa=7.0).init_params(network, np.random.RandomState(0), np.float64)
-    np.testing.assert_allclose(np.exp(10 * params["log_kappa"]), 7.0)
+    np.testing.assert_allclose(np.exp(params["log_kappa"]), 7.0)
 
 
 def test_kappa_is_positive(multiclass):

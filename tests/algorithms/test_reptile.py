@@ -32,10 +32,10 @@ def plain_sgd(network, vector, task, inner_lr, n_steps, batch_size):
 def test_adapting_is_sgd_on_minibatches(case, inner_batch_size):
     network, params, support, _ = draw(case)
     algorithm = Reptile(inner_lr=0.1, inner_steps=7, inner_batch_size=inner_batch_size)
-    adapted = algorithm.adapt(network, params, support)
+    adapted = algorithm.learn(network, params, support)
     for i, task in enumerate(tasks_of(support)):
         expected = plain_sgd(network, params.vector, task, 0.1, 7, inner_batch_size)
-        assert_close(network.flat(adapted.task(i)), expected, 1e-12)
+        assert_close(network.flat(adapted.task(i).layers), expected, 1e-12)
 
 
 @every_case
@@ -66,7 +66,7 @@ def test_adapt_steps_are_for_new_tasks_only():
     plain, longer = Reptile(inner_steps=3), Reptile(inner_steps=3, adapt_steps=8)
     gradients = [a.meta_gradient(network, params, support, query)[1] for a in (plain, longer)]
     np.testing.assert_array_equal(*gradients)
-    adapted = [a.adapt(network, params, support) for a in (longer, Reptile(inner_steps=8))]
+    adapted = [a.learn(network, params, support) for a in (longer, Reptile(inner_steps=8))]
     for layer, expected in zip(*(tasks.layers for tasks in adapted), strict=True):
         np.testing.assert_array_equal(layer[0], expected[0])
         np.testing.assert_array_equal(layer[1], expected[1])
