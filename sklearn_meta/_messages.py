@@ -1,4 +1,7 @@
-"""How messages name things."""
+"""How messages name things, and where warnings point."""
+
+import sys
+import warnings
 
 import numpy as np
 
@@ -29,3 +32,11 @@ def inner_rate(algorithm, before="", after=""):
     if not hasattr(algorithm, "inner_lr"):
         return ""
     return f"{before}the inner_lr of {algorithm}{after}"
+
+
+def warn(message, category=UserWarning):
+    """A warning that points at the line outside of this package that led to it."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("sklearn_meta."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

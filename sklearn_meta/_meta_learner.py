@@ -13,13 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 from ._evaluation import evaluate
 from ._few_shot_learner import FewShotLearner
 from ._learned import UNKNOWN, Asked, Learned
-from ._messages import plain
+from ._messages import plain, warn
 from ._parameters import PARAMETER_CONSTRAINTS, check_parameters, resolve_algorithm
 from .encoding import Encoder, split_estimator
 from .encoding._input import (
-    check_learnable,
     check_same_classes,
     is_rows,
+    learnable,
     names_seen,
     query_rows,
     task_collection,
@@ -27,6 +27,7 @@ from .encoding._input import (
 )
 from .network import both_classes
 from .tasks._episodes import EpisodeSampler
+from .tasks._ids import kinds_of
 from .tasks._streams import CollectionStream, DistributionStream
 from .training import EarlyStopping, LossCurve, Trainer, TrainingState
 
@@ -94,8 +95,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     adapt_training_tasks : bool, default=True
         Whether `fit` and `partial_fit` also adapt the tasks that they are given, so that `predict`
         serves them by id. False saves the time, and the memory of what each has learned.
-    handle_unknown : {"prior", "error"}, default="prior"
-        What `predict` does with a task that was never adapted.
+    handle_unknown : {"warn", "prior", "error"}, default="warn"
+        What `predict` does with rows of a task that was never adapted: the prior, with a warning
+        that counts them or without; or an error.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit's parameters, features and targets
         standardised as they were.
@@ -196,7 +198,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         normalize_y=True,
         shared_labels="auto",
         adapt_training_tasks=True,
-        handle_unknown="prior",
+        handle_unknown="warn",
         warm_start=False,
         n_jobs=None,
         random_state=None,
@@ -463,7 +465,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         if sample_weight is not None:
             raise ValueError("sample_weight weighs rows; with a task collection it must be None")
         tasks = task_collection(self, X, y, groups)
-        check_learnable(tasks, "half", own_classes=not self._learned.encoder.shared_labels)
+        own_classes = not self._learned.encoder.shared_labels
+        tasks = tasks.take(np.flatnonzero(learnable(tasks, "half", own_classes=own_classes)))
         found = evaluate(self._learned, tasks, support_order=self.support_order, n_jobs=self.n_jobs)
         starts = np.searchsorted(found.task, np.arange(1, len(tasks)))
         pairs = zip(
@@ -478,8 +481,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         before = getattr(self, "_learned", None) if self.warm_start else None
         source = task_source(self, X, y, groups, random_state, reset=before is None)
-        encoder, encoded = self._encode(source.tasks, before)
-        stream, validation = self._episodes(source, encoder, encoded.arrays, random_state)
+        encoder, encoded, trained = self._encode(source.tasks, before)
+        stream, validation = self._episodes(source, encoder, encoded, trained, random_state)
         algorithm = clone(resolve_algorithm(self.algorithm))
         params = algorithm.init_params(encoder.network, random_state, encoder.dtype)
         if before is not None:
@@ -500,7 +503,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         self._keep(encoder, algorithm, trainer.kept, validation, trainer.state)
         self._loss_curve, self.best_iter_ = LossCurve(trainer.loss_curve), trainer.best_iter
         self.validation_scores_ = trainer.early_stopping and trainer.early_stopping.scores
-        self._forget(len(encoded.ids))
+        self._forget(len(source.tasks))
         if source.draw is None and self.adapt_training_tasks:
             self._serve(encoded)
 
@@ -508,7 +511,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         before = getattr(self, "_learned", None)
         tasks = task_collection(self, X, y, groups, reset=before is None)
         if before is None:
-            encoder, encoded = self._encode(tasks, classes=classes)
+            encoder, encoded, trained = self._encode(tasks, classes=classes)
             algorithm = clone(resolve_algorithm(self.algorithm))
             random_state = check_random_state(self.random_state)
             params = algorithm.init_params(encoder.network, random_state, encoder.dtype)
@@ -518,10 +521,10 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             state, curve = self._training.copy(), self._loss_curve
             if classes is not None:
                 check_same_classes(classes, encoder.targets)
-            encoded = self._encode_training(tasks, encoder)
+            encoded, trained = self._encode_training(tasks, encoder)
             state.optimizer.learning_rate = self.meta_lr
         sampler = EpisodeSampler(encoded.arrays, **self._episode_options())
-        episode = sampler.draw(np.arange(len(tasks)), state.random_state)
+        episode = sampler.draw(trained, state.random_state)
         self._loss_curve = curve.append(state.step(algorithm, encoder.network, *episode))
         self._keep(encoder, algorithm, state.averaged, episode, state)
         self._forget(len(tasks))
@@ -529,37 +532,47 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             self._serve(encoded)
 
     def _encode(self, tasks, before=None, classes=None):
-        """An encoder fitted to training tasks, or as it was before, and these encoded."""
+        """An encoder fitted to tasks, or as it was before; these encoded; and which to train on."""
         shared = tasks.shared_labels if self.shared_labels == "auto" else self.shared_labels
         options = {"shared_labels": shared, "normalize_y": self.normalize_y}
         if before is not None:
             encoder = before.encoder.renew(self.estimator, **options)
-            return encoder, self._encode_training(tasks, encoder)
-        check_learnable(tasks, self.n_shots, own_classes=is_classifier(self) and not shared)
-        names = names_seen(self)
-        return Encoder.fit_encode(
-            self.estimator, tasks, classes=classes, feature_names=names, **options
+            return encoder, *self._encode_training(tasks, encoder)
+        own_classes = is_classifier(self) and not shared
+        tasks, trained = self._learnable(tasks, own_classes)
+        encoder, encoded = Encoder.fit_encode(
+            self.estimator, tasks, classes=classes, feature_names=names_seen(self), **options
         )
+        return encoder, encoded, trained
 
     def _encode_training(self, tasks, encoder):
-        check_learnable(tasks, self.n_shots, own_classes=not encoder.shared_labels)
-        return encoder.encode(tasks)
+        """Tasks encoded, and the numbers of those to train on."""
+        tasks, trained = self._learnable(tasks, not encoder.shared_labels)
+        return encoder.encode(tasks), trained
 
-    def _episodes(self, source, encoder, arrays, random_state):
+    def _learnable(self, tasks, own_classes):
+        """Tasks that can be adapted to, and the numbers of those to train on."""
+        numbers = np.flatnonzero(learnable(tasks, self.n_shots, own_classes=own_classes))
+        if own_classes:  # a task of one row has one class, which tells nothing apart
+            return tasks.take(numbers), np.arange(len(numbers))
+        return tasks, numbers
+
+    def _episodes(self, source, encoder, encoded, trained, random_state):
         """A stream of episodes to train on, and the episode of the validation tasks."""
-        options = self._episode_options()
+        options, arrays = self._episode_options(), encoded.arrays
         sampler = EpisodeSampler(arrays, **options)
         if source.draw is None:
-            training, validation = self._split_tasks(len(arrays), random_state)
+            training, validation = self._split_tasks(trained, random_state)
             stream = CollectionStream(sampler, training, self.meta_batch_size)
             return stream, sampler.draw(validation, random_state)
 
         def sample(n_tasks, random_state):
-            return self._encode_training(source.draw(n_tasks, random_state), encoder).arrays
+            found, trained = self._encode_training(source.draw(n_tasks, random_state), encoder)
+            return found.arrays.take(trained)
 
         task_size = arrays.X.size / len(arrays)
         stream = DistributionStream(sample, options, self.meta_batch_size, task_size)
-        return stream, sampler.draw(np.arange(len(arrays)), random_state)
+        return stream, sampler.draw(trained, random_state)
 
     def _episode_options(self):
         return {
@@ -568,14 +581,14 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             "support_order": self.support_order,
         }
 
-    def _split_tasks(self, n_tasks, random_state):
+    def _split_tasks(self, tasks, random_state):
         """Tasks to train on, and those to validate on, repeated until their episodes suffice.
 
         Where there are too few to hold any out, the training tasks validate.
         """
-        order = random_state.permutation(n_tasks)
-        n_held_out = round(self.validation_fraction * n_tasks) if self.early_stopping else 0
-        n_held_out = min(n_held_out, n_tasks - 1)
+        order = tasks[random_state.permutation(len(tasks))]
+        n_held_out = round(self.validation_fraction * len(tasks)) if self.early_stopping else 0
+        n_held_out = min(n_held_out, len(tasks) - 1)
         validation = order[:n_held_out] if n_held_out else order
         repeats = -(-VALIDATION_EPISODES // len(validation))
         return order[n_held_out:], np.tile(validation, repeats)
@@ -622,14 +635,37 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         return Asked(X, place, tasks)
 
     def _check_unknown(self, groups, place):
+        """What is to be done about rows of unknown tasks: a warning, an error, or nothing."""
+        unknown = place == UNKNOWN
         if groups is None:
             what = "the rows name no task, and fit_adapt was given none without an id"
+            served = "" if self._known is None else "; pass groups, or their column"
         else:
-            what = f"task {plain(groups[place == UNKNOWN][0])!r} was never adapted"
+            self._check_kinds(groups)
+            what = f"task {plain(groups[unknown][0])!r} was never adapted"
+            served = ""
         if self.handle_unknown == "error":
-            raise ValueError(f"{what}; adapt it first, or set handle_unknown='prior'")
+            raise ValueError(f"{what}; adapt it first{served}, or set handle_unknown='prior'")
         if not self._learned.encoder.shared_labels:
             raise ValueError(f"{what}, and the prior knows no classes: each task has its own")
+        if self.handle_unknown == "warn":
+            warn(
+                f"the prior predicts {np.count_nonzero(unknown)} of {len(place)} rows, as for a "
+                f"task of which nothing is known: {what}. Adapt it first by fit_adapt{served}; "
+                "handle_unknown='prior' says that the prior is meant"
+            )
+
+    def _check_kinds(self, groups):
+        """Ids of another kind than all known ones are a mistake."""
+        if self._known is None:
+            return
+        kinds, known = kinds_of(groups), kinds_of(self._known.ids)
+        if kinds.isdisjoint(known):
+            raise ValueError(
+                f"groups are {' and '.join(sorted(kinds))}, as {plain(groups[0])!r}, but the "
+                f"known tasks are named by {' and '.join(sorted(known))}, as "
+                f"{plain(self._known.ids[0])!r}"
+            )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

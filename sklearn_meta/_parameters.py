@@ -1,12 +1,12 @@
 """The parameters of a MetaLearner, checked before anything is done with them."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from ._compat import HasMethods, Interval, StrOptions, validate_parameter_constraints
+from ._messages import warn
 from .algorithms import ALGORITHMS, MetaAlgorithm
 from .encoding import split_estimator
 
@@ -28,7 +28,7 @@ PARAMETER_CONSTRAINTS = {
     "normalize_y": ["boolean"],
     "shared_labels": ["boolean", StrOptions({"auto"})],
     "adapt_training_tasks": ["boolean"],
-    "handle_unknown": [StrOptions({"prior", "error"})],
+    "handle_unknown": [StrOptions({"warn", "prior", "error"})],
     "warm_start": ["boolean"],
     "n_jobs": [
         Interval(Integral, None, -1, closed="right"),
@@ -79,11 +79,9 @@ def check_estimator_parameter(estimator):
         if key not in NETWORK_PARAMETERS and value != defaults[key]
     ]
     if idle:
-        warnings.warn(
+        warn(
             f"{name}({', '.join(idle)}) has no effect in a MetaLearner, which trains the network "
-            f"itself: see its own meta_lr, meta_batch_size, max_iter, tol, random_state, ...",
-            UserWarning,
-            stacklevel=4,
+            f"itself: see its own meta_lr, meta_batch_size, max_iter, tol, random_state, ..."
         )
 
 

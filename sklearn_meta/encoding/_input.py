@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from .._compat import num_features, num_samples
-from .._messages import plain
+from .._messages import plain, warn
 from ..tasks import TaskCollection
 from ..tasks._ids import check_groups, missing_values
 from ._encoder import split_estimator
@@ -32,17 +32,21 @@ class TaskSource:
     draw : callable or None
         ``(n_tasks, random_state) -> TaskCollection``, ever new ones; None where `tasks` are
         all.
+    is_rows : bool
+        Whether they came as rows.
     """
 
     tasks: TaskCollection
     draw: Callable | None = None
+    is_rows: bool = False
 
 
 def task_source(meta, X, y, groups, random_state, *, reset):
     """What `fit` was handed, checked: a TaskSource."""
     kind = _kind(X)
     if kind != "a distribution of tasks":
-        return TaskSource(_collection(kind, meta, X, y, groups, reset))
+        tasks = _collection(kind, meta, X, y, groups, reset)
+        return TaskSource(tasks, is_rows=kind == "rows")
     _no_rows_besides("a distribution of tasks", y, groups)
 
     def draw(n_tasks, random_state, reset=False):
@@ -206,26 +210,48 @@ def _check_y(meta, y):
     return y
 
 
-def check_learnable(collection, n_shots, *, own_classes):
-    """Every task can give at least one support and one query row."""
-    names = collection.task_ids.tolist()
-    single = np.flatnonzero(collection.sizes < 2)
-    if len(single):
+def learnable(collection, n_shots, *, own_classes):
+    """Mask of the tasks that can give a support and a query row; a warning counts the others.
+
+    A task of one row can give a query row where a support may be empty.
+    """
+    _check_marked(collection)
+    can_learn = np.ones(len(collection), bool)
+    if own_classes or collection.is_support is not None or not _may_be_empty(n_shots):
+        can_learn = collection.sizes > 1
+    if not can_learn.any() or collection.n_rows == 1:
         raise ValueError(
-            f"{_name(names[single[0]])} has n_samples=1, one row; meta-training needs at least 2 "
-            "a task, one of support and one of query"
+            f"{_name(collection.task_ids[0])} has n_samples=1, one row, and no other task has "
+            "more; meta-training needs a task of at least 2, one of support and one of query"
         )
-    if collection.is_support is not None:
-        starts = collection.offsets[:-1]
-        for kind, mask in (("query", ~collection.is_support), ("support", collection.is_support)):
-            lacking = np.flatnonzero(np.add.reduceat(mask, starts) == 0)
-            if len(lacking):
-                raise ValueError(
-                    f"{_name(names[lacking[0]])} has no {kind} row by is_support, expected at "
-                    "least 1"
-                )
     if own_classes:
-        _check_own_classes(collection, n_shots)
+        _check_own_classes(collection.take(np.flatnonzero(can_learn)), n_shots)
+    n_single = np.count_nonzero(~can_learn)
+    if n_single:
+        served = "cannot be adapted to" if own_classes else "are adapted and served all the same"
+        warn(
+            f"{n_single} of {len(collection)} tasks have one row, none that is both support and "
+            f"query: they are left out of training, and {served}"
+        )
+    return can_learn
+
+
+def _may_be_empty(n_shots):
+    """Whether an episode's support may have no row."""
+    return n_shots in ("auto", "half") or np.min(n_shots) == 0
+
+
+def _check_marked(collection):
+    """Where rows are marked, every task of several has some of both kinds."""
+    if collection.is_support is None:
+        return
+    names, starts = collection.task_ids, collection.offsets[:-1]
+    for kind, mask in (("query", ~collection.is_support), ("support", collection.is_support)):
+        lacking = np.flatnonzero((np.add.reduceat(mask, starts) == 0) & (collection.sizes > 1))
+        if len(lacking):
+            raise ValueError(
+                f"{_name(names[lacking[0]])} has no {kind} row by is_support, expected at least 1"
+            )
 
 
 def _check_own_classes(collection, n_shots):
