@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._compat import Interval
-from ..network import InnerLoop
+from ..network import descend
 from ._base import MetaAlgorithm
 
 
@@ -42,8 +42,8 @@ class Joint(MetaAlgorithm):
         self.inner_lr = inner_lr
 
     def adapt(self, network, params, support):
-        rates = [[float(self.inner_lr)] * network.n_layers] * self.inner_steps
-        return InnerLoop(network, network.layers(params.vector), support, rates).weights()
+        rates = [[self.inner_lr] * network.n_layers] * self.inner_steps
+        return descend(network, network.layers(params.vector), support, rates).weights()
 
     def meta_gradient(self, network, params, support, query):
         batch = support.join(query)

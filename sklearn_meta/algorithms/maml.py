@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._compat import Interval, Options, StrOptions
-from ..network import InnerLoop, Params
+from ..network import Params, descend, pull_back
 from ._base import MetaAlgorithm, extended_params
 
 
@@ -113,24 +113,25 @@ class MAML(MetaAlgorithm):
         n_steps = self.inner_steps if self.adapt_steps is None else self.adapt_steps
         rates = self._rates(network, params, n_steps)
         start, _ = self._start(network, params, support)
-        return InnerLoop(network, start, support, rates).weights()
+        moves = self._moves(network.n_layers)
+        return descend(network, start, support, rates, moves=moves).weights()
 
     def meta_gradient(self, network, params, support, query):
         start, origin = self._start(network, params, support)
-        loop = InnerLoop(
-            network,
-            start,
-            support,
-            self._rates(network, params, self.inner_steps),
+        rates, moves = self._rates(network, params, self.inner_steps), self._moves(network.n_layers)
+        trajectory = descend(network, start, support, rates, moves=moves)
+        learn = "inner_lr" in params.layout.shapes
+        meta = pull_back(
+            trajectory,
             query,
             query_weights=self._query_weights(params.n_iter),
+            first_order=self.first_order,
+            learn_rates=learn,
         )
-        learn = "inner_lr" in params.layout.shapes
-        loss, gradients = loop.meta_gradient(self.first_order, learn)
-        gradient = self._start_gradient(network, params, origin, gradients)
+        gradient = self._start_gradient(network, params, origin, meta.start)
         if learn:
-            self._collect(network, loop.rate_gradients, gradient["inner_lr"])
-        return loss, gradient.vector
+            self._collect(network, meta.rates, gradient["inner_lr"])
+        return meta.loss, gradient.vector
 
     def _start(self, network, params, support):
         """The layers that tasks start from, and what `_start_gradient` needs of how."""
@@ -151,16 +152,14 @@ class MAML(MetaAlgorithm):
 
     def _rates(self, network, params, n_steps):
         """Of each step, of each layer."""
-        moves = self._moves(network.n_layers)
-        rates = [float(self.inner_lr)] * len(moves)
+        rates = [self.inner_lr] * network.n_layers
         if "inner_lr" in params.layout.shapes:
-            learned = params["inner_lr"]
+            rates = params["inner_lr"]
             if self.learn_inner_lr == "step":
-                steps = [learned[min(step, len(learned) - 1)].tolist() for step in range(n_steps)]
-                return [_where(moves, rates) for rates in steps]
-            layered = self.learn_inner_lr == "layer"
-            rates = learned.tolist() if layered else network.layers(learned)
-        return [_where(moves, rates)] * n_steps
+                return [rates[min(step, len(rates) - 1)] for step in range(n_steps)]
+            if self.learn_inner_lr == "parameter":
+                rates = network.layers(rates)
+        return [rates] * n_steps
 
     def _collect(self, network, gradients, out):
         """Gradients at the rates of each step and layer, laid out like the learned rates."""
@@ -177,9 +176,4 @@ class MAML(MetaAlgorithm):
         """What the query loss counts after each step."""
         early = max(0.0, 1 - n_iter / self.multi_step_loss) if self.multi_step_loss else 0.0
         k = max(1, self.inner_steps)
-        weights = [early / k] * (k - 1) + [1 - early * (k - 1) / k]
-        return [float(weight) for weight in weights]  # NumPy's own would make float32 float64
-
-
-def _where(moves, rates):
-    return [rate if moved else None for moved, rate in zip(moves, rates, strict=True)]
+        return [early / k] * (k - 1) + [1 - early * (k - 1) / k]
