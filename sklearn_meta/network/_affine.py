@@ -4,6 +4,7 @@ Named as in every library of automatic differentiation: `forward` of a layer's i
 their tangents, `vjp` of the loss gradient at its outputs.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,7 @@ def product(A, weights):
     """Rows (tasks, rows, d) times weights (d, h), in one product, or (tasks, d, h)."""
     if weights.ndim == 2:
         A, shape = A.reshape(-1, A.shape[-1]), (*A.shape[:-1], weights.shape[-1])
-        return np.dot(A, weights).reshape(shape)
+        return A.dot(weights).reshape(shape)
     return A * weights if A.shape[-1] == 1 else A @ weights  # BLAS takes no single column
 
 
@@ -75,7 +76,7 @@ def outer(P, Q, ndim=2):
     """``P' Q``: the sum over all tasks' rows, (d, h), or with 3 axes of each, (tasks, d, h)."""
     if ndim == 3:
         return P.mT @ Q
-    return np.dot(P.reshape(-1, P.shape[-1]).T, Q.reshape(-1, Q.shape[-1]))
+    return P.reshape(-1, P.shape[-1]).T.dot(Q.reshape(-1, Q.shape[-1]))
 
 
 def row_sum(Q, ndim=1):
@@ -84,6 +85,13 @@ def row_sum(Q, ndim=1):
     By BLAS, which is several times faster here.
     """
     if ndim == 2:
-        return (np.ones((1, Q.shape[1]), Q.dtype) @ Q)[:, 0]
+        return (_ones(Q.shape[1], Q.dtype) @ Q)[:, 0]
     Q = Q.reshape(-1, Q.shape[-1])
-    return np.dot(np.ones(len(Q), Q.dtype), Q)
+    return _ones(len(Q), Q.dtype)[0].dot(Q)
+
+
+@lru_cache(maxsize=16)
+def _ones(n, dtype):
+    ones = np.ones((1, n), dtype)
+    ones.flags.writeable = False
+    return ones

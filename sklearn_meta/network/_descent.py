@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._affine import gathered
+from ._affine import as_layer, gathered
 from ._descent_layers import ExplicitLayer, FactoredLayer, FirstLayer, Rows, Stack, StillLayer
 from ._mlp import MLP
 from ._r_operator import tangents
@@ -30,13 +30,14 @@ class MetaGradient(NamedTuple):
 class Trajectory(NamedTuple):
     """Where gradient steps on each task have led, and all that it takes to go back.
 
-    Layers below the first that moves are run once; the passes and `layers` are of those above.
+    Layers below the first that moves are run once, in `below`; `rates`, `passes` and `layers` are
+    of those from there on.
     """
 
     network: MLP
     start: list  # (weights, bias) of every layer
+    below: tuple  # inputs and slopes of the layers below, over the support
     rates: list  # of each step, of each layer: a float, a pair, or None where it does not move
-    below: list  # inputs of the layers below, and what they make of the support
     passes: list  # over the support, a `Pass` before each step
     layers: list  # `Layer` after the last step
 
@@ -45,23 +46,12 @@ class Trajectory(NamedTuple):
         return len(self.start) - len(self.layers)
 
     def weights(self):
-        """The adapted networks.
-
-        Returns
-        -------
-        TaskWeights
-        """
+        """The adapted networks, `TaskWeights`."""
         formed = [layer.formed() for layer in self.layers]
         return TaskWeights([*self.start[: self.n_below], *formed])
 
     def movement(self):
-        """What the steps have added to each layer, summed over tasks.
-
-        Returns
-        -------
-        list of (weights, bias)
-            (d, h) and (h,).
-        """
+        """What the steps have added to each layer, summed over tasks, (d, h) and (h,)."""
         still = [StillLayer(*layer) for layer in self.start[: self.n_below]]
         layers = zip([*still, *self.layers], self.start, strict=True)
         return [layer.movement(start) for layer, start in layers]
@@ -112,27 +102,21 @@ def descend(network, start, support, rates, *, moves=None, scales=None, form="au
     """
     moves = [True] * len(start) if moves is None else list(moves)
     _check(form, moves, rates, len(start))
-    rates = [
-        [
-            _rate(r, start[0][0].dtype) if moved else None
-            for r, moved in zip(of_step, moves, strict=True)
-        ]
-        for of_step in rates
-    ]
-    n_below = moves.index(True) if rates and True in moves else 0
+    n_below = moves.index(True) if len(rates) and True in moves else 0
+    rates = [_normalised(of_step, moves, start[0][0].dtype)[n_below:] for of_step in rates]
     below, rows = _run_below(network, start, n_below, support)
     layers = [
-        _layer(start[i], i, [of_step[i] for of_step in rates], rows.X, form)
-        for i in range(n_below, len(start))
+        _layer(start[n_below + i], n_below + i, [of_step[i] for of_step in rates], rows.X, form)
+        for i in range(len(start) - n_below)
     ]
     scales = [network.loss.scale(support)] * len(rates) if scales is None else scales
     passes = []
     for of_step, scale in zip(rates, scales, strict=True):
         at = network.run(layers, rows, scale)
-        parts = zip(layers, at.inputs, at.deltas, of_step[n_below:], strict=True)
+        parts = zip(layers, at.inputs, at.deltas, of_step, strict=True)
         layers = [layer.step(A, D, rate) for layer, A, D, rate in parts]
         passes.append(at)
-    return Trajectory(network, start, rates, below, passes, layers)
+    return Trajectory(network, start, below, rates, passes, layers)
 
 
 def query_loss(trajectory, query):
@@ -147,10 +131,8 @@ def query_loss(trajectory, query):
     -------
     float
     """
-    network = trajectory.network
-    _, rows = _run_below(network, trajectory.start, trajectory.n_below, query)
-    layers = _Facing(trajectory, rows.X)(trajectory.layers)
-    z = network.outputs(layers, rows.X, rows.logit_mask)
+    network, view = trajectory.network, _View(trajectory, query)
+    z = network.outputs(view.layers(trajectory.layers), view.batch.X, query.logit_mask)
     return network.loss.mean_loss(z, query)
 
 
@@ -173,20 +155,20 @@ def pull_back(trajectory, query, *, query_weights=None, first_order=False, learn
     -------
     MetaGradient
     """
-    passes, n_steps = trajectory.passes, len(trajectory.passes)
     if query_weights is None:
-        query_weights = [0.0] * (n_steps - 1) + [1.0]
+        query_weights = [0.0] * (len(trajectory.passes) - 1) + [1.0]
     *early, last = [float(weight) for weight in query_weights]
-    back = _WayBack(trajectory, query, 1 + sum(map(bool, early)))
-    loss, rates = back.judge(trajectory.layers, last), []
-    for step in reversed(range(n_steps)):
+    back = _WayBack(trajectory, query, n_judged=1 + sum(map(bool, early)))
+    loss, learned = back.judge(trajectory.layers, last), []
+    steps = zip(trajectory.passes, trajectory.rates, [0.0, *early], strict=False)
+    for at, rates, weight_before in reversed(list(steps)):
         if learn_rates:
-            rates.insert(0, back.rates(step))
+            learned.insert(0, back.rate_gradients(at, rates))
         if not first_order:
-            back.through(step)
-        if step > 0 and early[step - 1]:
-            loss += back.judge(passes[step].layers, early[step - 1])
-    return MetaGradient(loss, back.start(), rates if learn_rates else None)
+            back.through(at, rates)
+        if weight_before:
+            loss += back.judge(at.layers, weight_before)
+    return MetaGradient(loss, back.start_gradients(), learned if learn_rates else None)
 
 
 class _WayBack:
@@ -194,69 +176,77 @@ class _WayBack:
 
     def __init__(self, trajectory, query, n_judged):
         self.trajectory, self.network, self.query = trajectory, trajectory.network, query
-        self.n_below = trajectory.n_below
-        self.below, self.rows = _run_below(self.network, trajectory.start, self.n_below, query)
-        self.facing = _Facing(trajectory, self.rows.X)
-        tops = zip(trajectory.layers, trajectory.start[self.n_below :], strict=True)
+        self.view, self.n_below = _View(trajectory, query), trajectory.n_below
+        layers = zip(trajectory.layers, trajectory.start[self.n_below :], strict=True)
         n_queried = n_judged * query.X.shape[1]
-        self.directions = [layer.direction(start, n_queried) for layer, start in tops]
+        self.directions = [layer.direction(start, n_queried) for layer, start in layers]
         self.at_query = self.at_support = None  # gradients at what the layers below make
 
     def judge(self, layers, weight):
         """The query loss with layers as they are after some steps; its gradient joins V."""
-        loss = self.network.loss
-        scale = loss.scale(self.query, weight / len(self.query.X))
-        at = self.network.run(self.facing(layers), self.rows, scale, self.n_below > 0)
+        scale = self.network.loss.scale(self.query, weight / len(self.query.X))
+        layers = self.view.layers(layers)
+        at = self.network.run(layers, self.view.batch, scale, to_inputs=self.n_below > 0)
         for i, direction in enumerate(self.directions):
             grams = at.grams_in[i], at.grams_out[i]
-            direction.add(at.layers[i], at.inputs[i], at.deltas[i], grams)
-        self.at_query = _plus(self.at_query, at.gradients[0])
-        return weight * loss.mean_loss(at.z, self.query)
+            direction.add(layers[i], at.inputs[i], at.deltas[i], grams)
+        if self.n_below:
+            self.at_query = _plus(self.at_query, at.gradients[0])
+        return weight * self.network.loss.mean_loss(at.z, self.query)
 
-    def rates(self, step):
-        """The gradient at a step's rates, of V after it."""
-        vjps = [d.rate_vjp(*parts) for d, parts in self._step(step)]
-        return [None] * self.n_below + vjps
+    def rate_gradients(self, at, rates):
+        """At a step's rates, of V after it."""
+        parts = zip(self.directions, at.layers, at.inputs, at.deltas, rates, strict=True)
+        return [None] * self.n_below + [V.rate_vjp(*of_layer) for V, *of_layer in parts]
 
-    def through(self, step):
+    def through(self, at, rates):
         """V before a step from that after it, ``V - H (rate V)``."""
-        at = self.trajectory.passes[step]
-        moves = [d.step_vjp(*parts) for d, parts in self._step(step)]
+        parts = zip(self.directions, at.layers, at.inputs, at.deltas, rates, strict=True)
+        moves = [V.step_vjp(*of_layer) for V, *of_layer in parts]
         if all(along is None for along, _ in moves):
             return
-        R = tangents(at, moves, self.n_below > 0)
+        R = tangents(at, moves, to_inputs=self.n_below > 0)
         for i, direction in enumerate(self.directions):
             layer, grams = at.layers[i], (at.grams_in[i], R.grams_out[i])
             direction.add(layer, at.inputs[i], R.deltas[i], grams)
             if R.inputs[i] is not None:
                 grams = R.grams_in[i], at.grams_out[i]
                 direction.add(layer, R.inputs[i], at.deltas[i], grams, biased=False)
-        self.at_support = _plus(self.at_support, R.to_inputs)
+        if self.n_below:
+            self.at_support = _plus(self.at_support, R.gradient)
 
-    def _step(self, step):
-        """Each layer's direction, and the layer, inputs, deltas and rate of a step."""
-        at, rates = self.trajectory.passes[step], self.trajectory.rates[step][self.n_below :]
-        parts = zip(at.layers, at.inputs, at.deltas, rates, strict=True)
-        return zip(self.directions, parts, strict=True)
-
-    def start(self):
-        """The gradient at every layer's start."""
-        layers = self.trajectory.start[: self.n_below + 1]
-        blocks = [[] for _ in layers[:-1]]
-        for inputs, gradient in (
-            (self.below, self.at_query),
-            (self.trajectory.below, self.at_support),
-        ):
+    def start_gradients(self):
+        """At every layer's start; those below go back once, for all steps together."""
+        above = [direction.total() for direction in self.directions]
+        if not self.n_below:
+            return above
+        layers, blocks = [as_layer(layer) for layer in self.trajectory.start[: self.n_below]], []
+        passes = (self.view.below, self.at_query), (self.trajectory.below, self.at_support)
+        for (inputs, slopes), gradient in passes:
             if gradient is not None:
-                deltas = self.network.hidden_deltas(layers, inputs, gradient)
-                for of_layer, A, D in zip(blocks, inputs, deltas, strict=False):
-                    of_layer.append((A, D, True))
-        below = [gathered(*parts) for parts in zip(layers, blocks, strict=False)]
-        return below + [direction.total() for direction in self.directions]
+                _, deltas, _ = self.network.backward(layers, slopes, gradient * slopes[-1])
+                blocks.append([(A, D, True) for A, D in zip(inputs, deltas, strict=False)])
+        below = zip(layers, zip(*blocks, strict=True), strict=True)
+        return [gathered(layer, of_layer) for layer, of_layer in below] + above
+
+
+class _View:
+    """A query as the layers see it that move; what the steps do not change is found once."""
+
+    def __init__(self, trajectory, query):
+        first = trajectory.layers[0]
+        self.below, self.batch = _run_below(
+            trajectory.network, trajectory.start, trajectory.n_below, query
+        )
+        self.rows = first.sees(self.batch.X) if isinstance(first, FirstLayer) else None
+
+    def layers(self, layers):
+        """Those of some step, the first before these rows."""
+        return layers if self.rows is None else [layers[0].facing(self.rows), *layers[1:]]
 
 
 def _plus(total, part):
-    return part if total is None else total if part is None else total + part
+    return part if total is None else total + part
 
 
 def _check(form, moves, rates, n_layers):
@@ -264,11 +254,15 @@ def _check(form, moves, rates, n_layers):
         raise ValueError(f"found form={form!r}; expected 'auto', 'dual' or 'primal'")
     if len(moves) != n_layers:
         raise ValueError(f"moves has {len(moves)} entries; expected one a layer, {n_layers}")
-    for step, of_step in enumerate(rates):
-        if len(of_step) != n_layers:
-            raise ValueError(
-                f"step {step} has {len(of_step)} rates; expected one a layer, {n_layers}"
-            )
+    lengths = [len(of_step) for of_step in rates]
+    if lengths != [n_layers] * len(lengths):
+        raise ValueError(f"rates of a step are {lengths}; expected one a layer, {n_layers}")
+
+
+def _normalised(rates, moves, dtype):
+    """A step's rates as Python's own floats, or arrays; None of a layer that does not move."""
+    pairs = zip(rates, moves, strict=True)
+    return [_rate(rate, dtype) if moved else None for rate, moved in pairs]
 
 
 def _rate(rate, dtype):
@@ -294,19 +288,9 @@ def _layer(start, i, rates, X, form):
 
 
 def _run_below(network, start, n_below, batch):
-    """Inputs of the layers below any that moves, and the batch as those above see it."""
+    """Inputs and slopes of the layers below any that moves, and the batch as the others see it."""
     if n_below == 0:
-        return [batch.X], batch
-    inputs = network.hidden(start[: n_below + 1], batch.X)
-    return inputs, batch._replace(X=inputs[-1])
-
-
-class _Facing:
-    """The layers of any step before the query's rows, what a first layer finds of them kept."""
-
-    def __init__(self, trajectory, X):
-        first = trajectory.layers[0]
-        self.rows = Rows(X, first.start, first.A) if isinstance(first, FirstLayer) else None
-
-    def __call__(self, layers):
-        return layers if self.rows is None else [layers[0].facing(self.rows), *layers[1:]]
+        return ([batch.X], [None]), batch
+    layers = [as_layer(layer) for layer in start[:n_below]]
+    inputs, slopes, _ = network.forward(layers, batch.X)
+    return (inputs, slopes), batch._replace(X=inputs[-1])

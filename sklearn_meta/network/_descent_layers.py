@@ -21,20 +21,20 @@ class Layer(ABC):
     A layer is never changed. Inputs A and their tangents T are (tasks, rows, d), outputs z and the
     loss gradients D there, the deltas, (tasks, rows, h). Each of `forward`, `jvp` and `vjp` also
     gives the Gram matrix with the earlier steps' rows that it took, (tasks, rows, step * n), or
-    None. The first of the network has neither `jvp` nor `vjp`, as nothing lies below.
+    None.
     """
 
     @abstractmethod
     def forward(self, A):
         """Outputs ``A W + b``."""
 
+    @abstractmethod
     def jvp(self, T):
         """Their tangent ``T W``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def vjp(self, D):
         """Loss gradient at the inputs, ``D W'``."""
-        raise NotImplementedError
 
     @abstractmethod
     def step(self, A, D, rate):
@@ -117,13 +117,13 @@ class ExplicitLayer(StillLayer):
 
     def step(self, A, D, rate):
         if isinstance(rate, tuple):
-            moves = -rate[0] * outer(A, D, 3), -rate[1] * row_sum(D, 2)
+            weights, bias = -rate[0] * outer(A, D, 3), -rate[1] * row_sum(D, 2)
         else:
             D = -rate * D  # fewer numbers to scale
-            moves = outer(A, D, 3), row_sum(D, 2)
-        for move, part in zip(moves, self, strict=True):
-            move += part
-        return ExplicitLayer(*moves)
+            weights, bias = outer(A, D, 3), row_sum(D, 2)
+        weights += self.weights
+        bias += self.bias
+        return ExplicitLayer(weights, bias)
 
     def direction(self, start, n_queried):
         return ExplicitDirection(start)
@@ -169,9 +169,10 @@ class ExplicitDirection(Direction):
     def total(self):
         if self.V is None:
             return super().total()
-        pairs = zip((self.V, self.v), self.start, strict=True)
-        sums = (V if V.ndim == part.ndim else V.sum(axis=0) for V, part in pairs)
-        return added(*sums, self.blocks)
+        W, b = self.start
+        V = self.V if W.ndim == 3 else self.V.sum(axis=0)
+        v = self.v if b.ndim == 2 else self.v.sum(axis=0)
+        return added(V, v, self.blocks)
 
 
 class FactoredLayer(Layer):
@@ -288,15 +289,25 @@ class FirstLayer(FactoredLayer):
         self.start, self.support, self.M, self.A = start, support, M, support.X
         self.rows = rows or support  # those that `forward` is of
 
+    def sees(self, X):
+        """Other rows, for `facing`."""
+        return Rows(X, self.start, self.support.X)
+
     def facing(self, rows):
         """The same layer, before other rows."""
         return FirstLayer(self.start, self.support, rows, self.M)
 
     def forward(self, A):
-        return self.rows.z if self.M is None else self.rows.gram @ self.M + self.rows.z, None
+        if self.M is None:
+            return self.rows.z, None
+        z = self.rows.gram @ self.M
+        z += self.rows.z
+        return z, None
 
     def step(self, A, D, rate):
-        M = -rate * D if self.M is None else self.M - rate * D
+        M = -rate * D
+        if self.M is not None:
+            M += self.M
         return FirstLayer(self.start, self.support, self.rows, M)
 
     def direction(self, start, n_queried):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._activations import ACTIVATIONS
-from ._affine import as_layer, gathered, product
+from ._affine import as_layer, gathered
 from ._layout import Layout
 from ._losses import LOSSES
 
@@ -123,14 +123,11 @@ class MLP:
 
     def hidden_deltas(self, layers, inputs, feature_gradient):
         """Loss gradients at the hidden layers' outputs, from that at the features."""
-        slope = ACTIVATIONS[self.activation].slope
-        deltas = []
-        gradient = feature_gradient
-        for i in range(len(layers) - 1, 0, -1):
-            deltas.insert(0, gradient * slope(inputs[i]))
-            if i > 1:
-                gradient = product(deltas[0], layers[i - 1][0].mT)
-        return deltas
+        if len(layers) == 1:
+            return []
+        slopes = [None, *map(ACTIVATIONS[self.activation].slope, inputs[1:])]
+        body = [as_layer(layer) for layer in layers[:-1]]
+        return self.backward(body, slopes, feature_gradient * slopes[-1])[1]
 
     def run(self, layers, batch, scale=None, to_inputs=False):
         """Forward and backward over a batch of tasks.
@@ -148,30 +145,48 @@ class MLP:
         -------
         Pass
         """
-        layers = [as_layer(layer) for layer in layers]
-        z, *forward = self._forward(layers, batch)
+        layers = list(map(as_layer, layers))
+        inputs, slopes, grams = self.forward(layers[:-1], batch.X)
+        z, gram = layers[-1].forward(inputs[-1])
+        grams.append(gram)
+        if batch.logit_mask is not None:
+            z = z + batch.logit_mask
         mean = self.loss.mean(z)
         scale = self.loss.scale(batch) if scale is None else scale
         delta = self.loss.delta(mean, batch, scale)
-        backward = self._backward(layers, forward[1], delta, to_inputs)
-        return Pass(self, batch, scale, layers, z, mean, *forward, *backward)
+        backward = self.backward(layers, slopes, delta, to_inputs)
+        return Pass(self, batch, scale, layers, z, mean, inputs, slopes, grams, *backward)
 
-    def _forward(self, layers, batch):
-        """Outputs before the link, and the inputs, slopes and Gram matrices of `Pass`."""
+    def forward(self, layers, X):
+        """The way through hidden layers.
+
+        Returns
+        -------
+        inputs : list
+            Of each layer, and what the last one makes of them.
+        slopes : list
+            Of the activations that made them; None for X.
+        grams : list
+            That the layers' products took.
+        """
         with_slope = ACTIVATIONS[self.activation].with_slope
-        inputs, slopes, grams = [batch.X], [None], []
-        for layer in layers[:-1]:
+        inputs, slopes, grams = [X], [None], []
+        for layer in layers:
             z, gram = layer.forward(inputs[-1])
             a, slope = with_slope(z)
             inputs.append(a)
             slopes.append(slope)
             grams.append(gram)
-        z, gram = layers[-1].forward(inputs[-1])
-        grams.append(gram)
-        return z if batch.logit_mask is None else z + batch.logit_mask, inputs, slopes, grams
+        return inputs, slopes, grams
 
-    def _backward(self, layers, slopes, delta, to_inputs):
-        """The gradients, deltas and Gram matrices of `Pass`, from the last layer's delta."""
+    def backward(self, layers, slopes, delta, to_inputs=False):
+        """The way back, from the delta at the last layer's outputs.
+
+        Returns
+        -------
+        gradients, deltas, grams : list
+            As in `Pass`.
+        """
         last = len(layers) - 1
         gradients, grams = [None] * (last + 1), [None] * (last + 1)
         deltas = [None] * last + [delta]

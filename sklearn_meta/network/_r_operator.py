@@ -16,13 +16,13 @@ from ._affine import gathered, product
 
 
 class Tangents(NamedTuple):
-    """Tangents of a `Pass`, with an entry a layer; None where nothing moves."""
+    """Of what stands in a `Pass` under the same names; None where nothing moves."""
 
     inputs: list  # (tasks, rows, fan_in)
-    deltas: list  # (tasks, rows, fan_out)
     grams_in: list
+    gradient: np.ndarray | None  # at the first layer's inputs, if it was asked for
+    deltas: list  # (tasks, rows, fan_out)
     grams_out: list
-    to_inputs: np.ndarray | None  # of the gradient at the first layer's inputs, if asked for
 
 
 def hessian_product(at, direction):
@@ -40,24 +40,24 @@ def hessian_product(at, direction):
     list of (weights, bias)
         ``H U``, summed over tasks where they share the layer, of each where it has its own.
     """
-    R = tangents(at, [_move(*pair) for pair in zip(at.inputs, at.deltas, direction, strict=True)])
+    R = tangents(at, [_move(*parts) for parts in zip(at.inputs, at.deltas, direction, strict=True)])
     products = []
-    for layer, A, D, T, D_tangent in zip(
-        at.layers, at.inputs, at.deltas, R.inputs, R.deltas, strict=True
-    ):
-        bent = [] if T is None else [(T, D, False)]
-        products.append(gathered(layer, [(A, D_tangent, True), *bent]))
+    for i, layer in enumerate(at.layers):
+        blocks = [(at.inputs[i], R.deltas[i], True)]
+        if R.inputs[i] is not None:
+            blocks.append((R.inputs[i], at.deltas[i], False))
+        products.append(gathered(layer, blocks))
     return products
 
 
 def _move(A, D, U):
-    """What the weights' movement itself does to the outputs and to the gradients at the inputs."""
+    """``A U``, with the bias's part, and ``D U'``."""
     weights, bias = U or (None, None)
-    along = None if weights is None else product(A, weights)  # (tasks, rows, h)
-    if bias is not None:
-        b = np.broadcast_to(bias[..., None, :], D.shape)
-        along = b if along is None else along + b
-    return along, None if weights is None else product(D, weights.mT)
+    along = None if bias is None else np.broadcast_to(bias[..., None, :], D.shape)
+    if weights is None:
+        return along, None
+    moved = product(A, weights)  # (tasks, rows, h)
+    return moved if along is None else moved + along, product(D, weights.mT)
 
 
 def tangents(at, moves, to_inputs=False):
@@ -75,43 +75,40 @@ def tangents(at, moves, to_inputs=False):
     -------
     Tangents
     """
-    inputs, grams_in, z = _forward_tangents(at, moves)
+    z, *forward = _forward(at, moves)
     delta = at.network.loss.curvature(at.mean, z) * at.scale
-    deltas, grams_out, gradient = _backward_tangents(at, moves, inputs, delta, to_inputs)
-    return Tangents(inputs, deltas, grams_in, grams_out, gradient)
+    return Tangents(*forward, *_backward(at, moves, forward[0], delta, to_inputs))
 
 
-def _forward_tangents(at, moves):
-    """Those of the layers' inputs, and of the outputs."""
-    n_layers = len(moves)
-    inputs, grams, z = [None] * n_layers, [None] * n_layers, moves[0][0]
-    for i in range(1, n_layers):
-        along = moves[i][0]
+def _forward(at, moves):
+    """Tangents of the outputs, and of the inputs with their Gram matrices."""
+    z, inputs, grams = moves[0][0], [None], [None]
+    for layer, slope, (along, _) in zip(at.layers[1:], at.slopes[1:], moves[1:], strict=True):
         if z is None:
-            z = along
-            continue
-        inputs[i] = at.slopes[i] * z
-        z, grams[i] = at.layers[i].jvp(inputs[i])
-        if along is not None:
-            z += along
-    return inputs, grams, z
+            T, gram, z = None, None, along
+        else:
+            T = slope * z
+            z, gram = layer.jvp(T)
+            if along is not None:
+                z += along
+        inputs.append(T)
+        grams.append(gram)
+    return z, inputs, grams
 
 
-def _backward_tangents(at, moves, inputs, delta, to_inputs):
-    """Those of the layers' deltas, and of the gradient at the inputs."""
+def _backward(at, moves, inputs, delta, to_inputs):
+    """Those of the gradient at the inputs, and of the deltas with their Gram matrices."""
     slope_tangent = ACTIVATIONS[at.network.activation].slope_tangent
-    n_layers, gradient = len(moves), None
-    deltas, grams = [None] * (n_layers - 1) + [delta], [None] * n_layers
-    for i in range(n_layers - 1, -1 if to_inputs else 0, -1):
+    last = len(moves) - 1
+    gradient, deltas, grams = None, [None] * last + [delta], [None] * (last + 1)
+    for i in range(last, -1 if to_inputs else 0, -1):
         gradient, grams[i] = at.layers[i].vjp(deltas[i])
         if moves[i][1] is not None:
             gradient += moves[i][1]
-        if i == 0:
-            break
-        gradient *= at.slopes[i]
-        if inputs[i] is not None:
-            bend = slope_tangent(at.inputs[i], inputs[i])
+        if i > 0:
+            bend = None if inputs[i] is None else slope_tangent(at.inputs[i], inputs[i])
+            deltas[i - 1] = gradient
+            deltas[i - 1] *= at.slopes[i]
             if bend is not None:
-                gradient += at.gradients[i] * bend
-        deltas[i - 1] = gradient
-    return deltas, grams, gradient if to_inputs else None
+                deltas[i - 1] += at.gradients[i] * bend
+    return gradient, deltas, grams
