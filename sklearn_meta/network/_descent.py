@@ -154,9 +154,16 @@ def pull_back(trajectory, query, *, query_weights=None, first_order=False, learn
     Returns
     -------
     MetaGradient
+
+    Examples
+    --------
+    That of `descend` is the meta-gradient of MAML.
     """
+    n_weights = max(1, len(trajectory.passes))
     if query_weights is None:
-        query_weights = [0.0] * (len(trajectory.passes) - 1) + [1.0]
+        query_weights = [0.0] * (n_weights - 1) + [1.0]
+    if len(query_weights) != n_weights:
+        raise ValueError(f"{len(query_weights)} query_weights; expected one a step, {n_weights}")
     *early, last = [float(weight) for weight in query_weights]
     back = _WayBack(trajectory, query, n_judged=1 + sum(map(bool, early)))
     loss, learned = back.judge(trajectory.layers, last), []
@@ -238,7 +245,8 @@ class _View:
         self.below, self.batch = _run_below(
             trajectory.network, trajectory.start, trajectory.n_below, query
         )
-        self.rows = first.sees(self.batch.X) if isinstance(first, FirstLayer) else None
+        is_first = isinstance(first, FirstLayer)
+        self.rows = Rows(self.batch.X, first.start, first.A) if is_first else None
 
     def layers(self, layers):
         """Those of some step, the first before these rows."""

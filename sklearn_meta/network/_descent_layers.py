@@ -289,10 +289,6 @@ class FirstLayer(FactoredLayer):
         self.start, self.support, self.M, self.A = start, support, M, support.X
         self.rows = rows or support  # those that `forward` is of
 
-    def sees(self, X):
-        """Other rows, for `facing`."""
-        return Rows(X, self.start, self.support.X)
-
     def facing(self, rows):
         """The same layer, before other rows."""
         return FirstLayer(self.start, self.support, rows, self.M)

@@ -158,17 +158,7 @@ class MLP:
         return Pass(self, batch, scale, layers, z, mean, inputs, slopes, grams, *backward)
 
     def forward(self, layers, X):
-        """The way through hidden layers.
-
-        Returns
-        -------
-        inputs : list
-            Of each layer, and what the last one makes of them.
-        slopes : list
-            Of the activations that made them; None for X.
-        grams : list
-            That the layers' products took.
-        """
+        """Through hidden layers: X and what each makes of it, the slopes, the Gram matrices."""
         with_slope = ACTIVATIONS[self.activation].with_slope
         inputs, slopes, grams = [X], [None], []
         for layer in layers:
@@ -180,13 +170,7 @@ class MLP:
         return inputs, slopes, grams
 
     def backward(self, layers, slopes, delta, to_inputs=False):
-        """The way back, from the delta at the last layer's outputs.
-
-        Returns
-        -------
-        gradients, deltas, grams : list
-            As in `Pass`.
-        """
+        """Back from the last layer's delta: the gradients, deltas, Gram matrices of `Pass`."""
         last = len(layers) - 1
         gradients, grams = [None] * (last + 1), [None] * (last + 1)
         deltas = [None] * last + [delta]

@@ -106,9 +106,9 @@ def _backward(at, moves, inputs, delta, to_inputs):
         if moves[i][1] is not None:
             gradient += moves[i][1]
         if i > 0:
+            gradient *= at.slopes[i]
             bend = None if inputs[i] is None else slope_tangent(at.inputs[i], inputs[i])
-            deltas[i - 1] = gradient
-            deltas[i - 1] *= at.slopes[i]
             if bend is not None:
-                deltas[i - 1] += at.gradients[i] * bend
-    return gradient, deltas, grams
+                gradient += at.gradients[i] * bend
+            deltas[i - 1] = gradient
+    return gradient if to_inputs else None, deltas, grams

@@ -852,3 +852,13 @@ def test_what_does_not_fit_the_network_is_named(changes, message):
     parts = {"rates": [[0.1] * 3] * 2} | changes
     with pytest.raises(ValueError, match=message):
         descend(network, start, ragged_batch(rng, network, [3, 2]), **parts)
+
+
+def test_query_weights_are_as_many_as_the_steps():
+    network = make_network("softmax")
+    rng = np.random.RandomState(0)
+    start = network.layers(rng.standard_normal(network.layout.size))
+    batch = ragged_batch(rng, network, [3, 2])
+    trajectory = descend(network, start, batch, [[0.1] * 3] * 2)
+    with pytest.raises(ValueError, match="3 query_weights.* 2"):
+        pull_back(trajectory, batch, query_weights=[0.1, 0.2, 1.0])
