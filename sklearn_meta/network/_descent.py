@@ -155,9 +155,9 @@ def pull_back(trajectory, query, *, query_weights=None, first_order=False, learn
     -------
     MetaGradient
 
-    Examples
+    See Also
     --------
-    That of `descend` is the meta-gradient of MAML.
+    descend : With an example, the meta-gradient of MAML.
     """
     n_weights = max(1, len(trajectory.passes))
     if query_weights is None:

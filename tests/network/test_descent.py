@@ -860,5 +860,5 @@ def test_query_weights_are_as_many_as_the_steps():
     start = network.layers(rng.standard_normal(network.layout.size))
     batch = ragged_batch(rng, network, [3, 2])
     trajectory = descend(network, start, batch, [[0.1] * 3] * 2)
-    with pytest.raises(ValueError, match="3 query_weights.* 2"):
+    with pytest.raises(ValueError, match=r"3 query_weights.* 2"):
         pull_back(trajectory, batch, query_weights=[0.1, 0.2, 1.0])
