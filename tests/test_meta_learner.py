@@ -488,7 +488,7 @@ def test_body_only_needs_a_hidden_layer(regression):
 
 # what adapts at all, with steps large enough to tell after a short training
 LEARNERS = {name: cls() for name, cls in ALGORITHMS.items() if name != "joint"} | {
-    "fine-tuning": Joint(inner_steps=20, inner_lr=0.05),
+    "fine-tuning": Joint(adapt_steps=20, inner_lr=0.05),
     **{name: ALGORITHMS[name](inner_lr=0.05) for name in ("maml", "fomaml", "anil", "boil")},
     "meta_sgd": ALGORITHMS["meta_sgd"](inner_lr=0.1),
     "proto_maml": ALGORITHMS["proto_maml"](inner_lr=0.05),

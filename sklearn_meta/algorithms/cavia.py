@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._compat import Interval
-from ..network import InnerLoop, TaskWeights
+from ..network import TaskWeights, hessian_product, weight_gradients
 from ._base import MetaAlgorithm, extended_params, steps_on_new_task
 from ._definitions import single_tasks
 
@@ -80,16 +80,18 @@ class CAVIA(MetaAlgorithm):
 
     def meta_gradient(self, network, params, support, query):
         contexts, steps = self._descend(network, params, support, self.inner_steps)
-        loop = InnerLoop(network, _layers(network, params, contexts[-1]), support, [], query)
-        loss, layers = loop.meta_gradient()
+        mean_over_tasks = network.loss.scale(query, 1 / len(query.X))
+        at = network.run(_layers(network, params, contexts[-1]), query, mean_over_tasks)
+        loss, layers = at.losses.mean(), weight_gradients(at)
         gradient = params.gradient(())
         V = self._add(network, params, gradient, layers, contexts[-1])
         rate, context_weights = float(self.inner_lr), params["context_weights"]
         for context, step in zip(contexts[-2::-1], reversed(steps), strict=True):
-            descent = step.end.deltas[0].sum(axis=1)  # (tasks, h)
-            gradient["context_weights"][...] += rate * (V.T @ descent)
+            slope = step.deltas[0].sum(axis=1)  # at the first bias, (tasks, h)
+            gradient["context_weights"][...] -= rate * (V.T @ slope)
             if not self.first_order:
-                layers = step.first_bias_product(rate * (V @ context_weights))
+                first = None, -rate * (V @ context_weights)  # moves the first bias only
+                layers = hessian_product(step, [first] + [None] * (network.n_layers - 1))
                 V = V + self._add(network, params, gradient, layers, context)
         return loss, gradient.vector
 
@@ -130,9 +132,9 @@ class CAVIA(MetaAlgorithm):
         steps = []
         for _ in range(n_steps):
             layers = _layers(network, params, contexts[-1])
-            steps.append(InnerLoop(network, layers, support, []))
-            descent = steps[-1].end.deltas[0].sum(axis=1) @ context_weights.T
-            contexts.append(contexts[-1] + float(self.inner_lr) * descent)
+            steps.append(network.run(layers, support))
+            slope = steps[-1].deltas[0].sum(axis=1) @ context_weights.T
+            contexts.append(contexts[-1] - float(self.inner_lr) * slope)
         return contexts, steps
 
     @staticmethod

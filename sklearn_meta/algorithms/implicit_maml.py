@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._compat import Interval
-from ..network import InnerLoop, TaskWeights
+from ..network import TaskWeights, hessian_product, weight_gradients
 from ._base import MetaAlgorithm
 from ._definitions import central_difference, loss_gradient, single_tasks
 
@@ -65,17 +65,18 @@ class ImplicitMAML(MetaAlgorithm):
 
     def meta_gradient(self, network, params, support, query):
         layers = network.layers(self._descend(network, params, support))
-        loop = InnerLoop(network, layers, support, [], query)
-        loss, gradients = loop.meta_gradient()
-        flat = network.flat(gradients)  # (tasks, size)
+        mean_over_tasks = network.loss.scale(query, 1 / len(query.X))
+        at = network.run(layers, query, mean_over_tasks)
+        flat = network.flat(weight_gradients(at))  # (tasks, size)
+        end = network.run(layers, support)
         penalty = float(self.penalty)
 
         def system(V):
-            return V + network.flat(loop.hessian_product(network.layers(V))) / penalty
+            return V + network.flat(hessian_product(end, network.layers(V))) / penalty
 
         gradient = np.zeros_like(params.vector)
         gradient[: network.layout.size] = conjugate_gradients(system, flat, self.cg_steps).sum(0)
-        return loss, gradient
+        return at.losses.mean(), gradient
 
     def gradient_definition(self, network, params, support, query):
         """What the meta-gradient is: ``(I + H / penalty)^-1`` times the query gradient.

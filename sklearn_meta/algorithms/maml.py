@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._compat import Interval, Options, StrOptions
-from ..network import InnerLoop, Params, TaskWeights
+from ..network import Params, TaskWeights, descend, pull_back
 from ._base import MetaAlgorithm, extended_params, steps_on_new_task
 from ._definitions import loss_gradient, single_tasks
 
@@ -128,24 +128,25 @@ class MAML(MetaAlgorithm):
         n_steps = steps_on_new_task(self)
         rates = self._rates(network, params, n_steps)
         start, _ = self._start(network, params, support)
-        return InnerLoop(network, start, support, rates).weights()
+        moves = self._moves(network.n_layers)
+        return descend(network, start, support, rates, moves=moves).weights()
 
     def meta_gradient(self, network, params, support, query):
         start, origin = self._start(network, params, support)
-        loop = InnerLoop(
-            network,
-            start,
-            support,
-            self._rates(network, params, self.inner_steps),
+        rates, moves = self._rates(network, params, self.inner_steps), self._moves(network.n_layers)
+        trajectory = descend(network, start, support, rates, moves=moves)
+        learn = "inner_lr" in params.layout.shapes
+        meta = pull_back(
+            trajectory,
             query,
             query_weights=self._query_weights(),
+            first_order=self.first_order,
+            learn_rates=learn,
         )
-        learn = "inner_lr" in params.layout.shapes
-        loss, gradients = loop.meta_gradient(self.first_order, learn)
-        gradient = self._start_gradient(network, params, origin, gradients)
+        gradient = self._start_gradient(network, params, origin, meta.start)
         if learn:
-            self._collect(network, loop.rate_gradients, gradient["inner_lr"])
-        return loss, gradient.vector
+            self._collect(network, meta.rates, gradient["inner_lr"])
+        return meta.loss, gradient.vector
 
     def gradient_definition(self, network, params, support, query):
         """What the meta-gradient is with `first_order`: the steps' gradients held fixed.
@@ -174,8 +175,8 @@ class MAML(MetaAlgorithm):
             for rate in rates:
                 slopes.append(loss_gradient(network, path[-1], task))
                 path.append(path[-1] - rate * slopes[-1])
-            judged = self._query_weights()
-            ends = zip(judged, path[-len(judged) :], strict=True)
+            weights = self._query_weights()
+            ends = zip(weights, path[-len(weights) :], strict=True)
             parts = [weight * loss_gradient(network, end, rows) for weight, end in ends]
             directions = np.cumsum(parts[::-1], axis=0)[::-1]  # after each step, (steps, size)
             gradient.vector[...] += self._start_definition(network, params, task, directions[0])
@@ -220,16 +221,14 @@ class MAML(MetaAlgorithm):
 
     def _rates(self, network, params, n_steps):
         """Of each step, of each layer."""
-        moves = self._moves(network.n_layers)
-        rates = [float(self.inner_lr)] * len(moves)
+        rates = [self.inner_lr] * network.n_layers
         if "inner_lr" in params.layout.shapes:
-            learned = params["inner_lr"]
+            rates = params["inner_lr"]
             if self.learn_inner_lr == "step":
-                steps = [learned[min(step, len(learned) - 1)].tolist() for step in range(n_steps)]
-                return [_where(moves, rates) for rates in steps]
-            layered = self.learn_inner_lr == "layer"
-            rates = learned.tolist() if layered else network.layers(learned)
-        return [_where(moves, rates)] * n_steps
+                return [rates[min(step, len(rates) - 1)] for step in range(n_steps)]
+            if self.learn_inner_lr == "parameter":
+                rates = network.layers(rates)
+        return [rates] * n_steps
 
     def _collect(self, network, gradients, out):
         """Gradients at the rates of each step and layer, laid out like the learned rates."""
@@ -244,12 +243,8 @@ class MAML(MetaAlgorithm):
 
     def _query_weights(self):
         """What the query loss counts after each step."""
-        k = max(1, int(self.inner_steps))  # NumPy's own would make float32 float64
+        k = max(1, self.inner_steps)
         return [self._early / k] * (k - 1) + [1 - self._early * (k - 1) / k]
-
-
-def _where(moves, rates):
-    return [rate if moved else None for moved, rate in zip(moves, rates, strict=True)]
 
 
 def _entries_of_layers(network):

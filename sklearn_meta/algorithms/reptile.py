@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._compat import Interval
-from ..network import InnerLoop
+from ..network import descend, query_loss
 from ._base import MetaAlgorithm, steps_on_new_task
 from ._definitions import loss_gradient, single_tasks
 
@@ -60,16 +60,15 @@ class Reptile(MetaAlgorithm):
         self.inner_batch_size = inner_batch_size
 
     def learn(self, network, params, support):
-        n_steps = steps_on_new_task(self)
-        return self._loop(network, params, support, n_steps).weights()
+        return self._descend(network, params, support, steps_on_new_task(self)).weights()
 
     def meta_gradient(self, network, params, support, query):
         rows = support.join(query)
-        loop = self._loop(network, params, rows, self.inner_steps, query)
+        trajectory = self._descend(network, params, rows, self.inner_steps)
         mean_rate = -1.0 / (float(self.inner_lr) * self.inner_steps * len(rows.X))
         gradient = np.zeros_like(params.vector)
-        gradient[: network.layout.size] = network.flat(loop.movement()) * mean_rate
-        return loop.loss(), gradient
+        gradient[: network.layout.size] = network.flat(trajectory.movement()) * mean_rate
+        return query_loss(trajectory, query), gradient
 
     def gradient_definition(self, network, params, support, query):
         """What the meta-gradient is: ``(start - end) / (inner_lr * inner_steps)`` of plain steps.
@@ -98,11 +97,10 @@ class Reptile(MetaAlgorithm):
             total += (start - end) / (self.inner_lr * self.inner_steps)
         return params.gradient(total / len(support.X)).vector
 
-    def _loop(self, network, params, rows, n_steps, query=None):
-        start, rate = network.layers(params.vector), float(self.inner_lr)
-        rates = [[rate] * network.n_layers] * n_steps
+    def _descend(self, network, params, rows, n_steps):
+        rates = [[self.inner_lr] * network.n_layers] * n_steps
         scales = self._scales(network, rows, n_steps)
-        return InnerLoop(network, start, rows, rates, query, scales=scales)
+        return descend(network, network.layers(params.vector), rows, rates, scales=scales)
 
     def _scales(self, network, rows, n_steps):
         """What the rows count in each step: those of its minibatch, (tasks, rows, 1)."""
@@ -113,5 +111,5 @@ class Reptile(MetaAlgorithm):
         for step in range(n_steps):
             chosen = place % n_batches == step % n_batches
             minibatch = rows._replace(weight=rows.weight * chosen)
-            steps.append(network.loss.scale(minibatch, -1.0))
+            steps.append(network.loss.scale(minibatch))
         return steps

@@ -1,35 +1,43 @@
 """The differentiable network: what every algorithm is written in."""
 
+from ._affine import affine, product
+from ._descent import MetaGradient, Trajectory, descend, pull_back, query_loss
 from ._gaussian_head import posterior_mode
-from ._inner_loop import InnerLoop
 from ._layout import Layout, Params
 from ._losses import LOSSES
-from ._mlp import MLP, Pass, affine, product
+from ._mlp import MLP, Pass, weight_gradients
 from ._posterior_covariance import (
     factor_shape,
     output_covariance,
     precision_factor,
     variance_from_rows,
 )
+from ._r_operator import hessian_product
 from ._two_classes import both_classes, both_logits, one_logit
 from ._weights import TaskWeights
 
 __all__ = [
     "LOSSES",
     "MLP",
-    "InnerLoop",
     "Layout",
+    "MetaGradient",
     "Params",
     "Pass",
     "TaskWeights",
+    "Trajectory",
     "affine",
     "both_classes",
     "both_logits",
+    "descend",
     "factor_shape",
+    "hessian_product",
     "one_logit",
     "output_covariance",
     "posterior_mode",
     "precision_factor",
     "product",
+    "pull_back",
+    "query_loss",
     "variance_from_rows",
+    "weight_gradients",
 ]

@@ -34,14 +34,17 @@ class Loss(NamedTuple):
         """Mean over tasks of the mean loss over rows."""
         return np.vdot(self.row_losses(z, batch.y), batch.share) / len(z)
 
-    def scale(self, batch, sign=1.0):
-        """What a row's ``mean - y`` counts in its task's loss gradient, (tasks, rows, 1)."""
-        return (sign * self.factor(batch.y.shape[-1])) * batch.share[..., None]
+    def scale(self, batch, weight=1.0):
+        """What a row's ``mean - y`` counts in the gradient of `weight` times its task's loss.
 
-    def delta(self, mean, batch):
+        (tasks, rows, 1)
+        """
+        return (weight * self.factor(batch.y.shape[-1])) * batch.share[..., None]
+
+    def delta(self, mean, batch, scale=None):
         """Gradient of each task's mean loss at the outputs, (tasks, rows, outputs)."""
         delta = mean - batch.y
-        delta *= self.scale(batch)
+        delta *= self.scale(batch) if scale is None else scale
         return delta
 
 

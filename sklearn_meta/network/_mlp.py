@@ -9,18 +9,35 @@ from typing import NamedTuple
 import numpy as np
 
 from ._activations import ACTIVATIONS
+from ._affine import as_layer, gathered
 from ._layout import Layout
 from ._losses import LOSSES
 
 
 class Pass(NamedTuple):
-    """What one forward and backward pass over a batch leaves behind."""
+    """What one forward and backward pass over a batch leaves behind.
 
-    layers: list  # of (weights, bias), shared or one a task
-    inputs: list  # of each layer, (tasks, rows, fan_in)
+    Lists have an entry a layer. At the inputs of the first there is no slope, and no gradient
+    unless it was asked for.
+    """
+
+    network: "MLP"
+    batch: NamedTuple  # TaskBatch
+    scale: np.ndarray  # what a row's mean - y counts in the loss, (tasks, rows, 1)
+    layers: list  # with the methods of `Affine`
+    z: np.ndarray  # outputs before the link, (tasks, rows, outputs)
     mean: np.ndarray  # expected targets, (tasks, rows, outputs)
-    deltas: list  # loss gradient at each layer's outputs, (tasks, rows, fan_out)
-    losses: np.ndarray  # mean over rows, (tasks,)
+    inputs: list  # (tasks, rows, fan_in)
+    slopes: list  # of the activations that made the inputs
+    grams_in: list  # that the forward products took
+    gradients: list  # of the loss, at the inputs
+    deltas: list  # and at the outputs, (tasks, rows, fan_out)
+    grams_out: list  # that the backward products took
+
+    @property
+    def losses(self):
+        """Mean over rows, (tasks,)."""
+        return self.network.loss.task_losses(self.z, self.batch)
 
 
 class MLP:
@@ -93,38 +110,75 @@ class MLP:
 
     def hidden(self, layers, X):
         """The inputs of every layer, the last being the features the output layer sees."""
-        inputs = [X]
-        for weights, bias in layers[:-1]:
-            inputs.append(ACTIVATIONS[self.activation].apply(affine(inputs[-1], weights, bias)))
+        inputs, apply = [X], ACTIVATIONS[self.activation].apply
+        for layer in layers[:-1]:
+            z, _ = as_layer(layer).forward(inputs[-1])
+            inputs.append(apply(z))
         return inputs
 
     def outputs(self, layers, X, logit_mask=None):
         """The network's outputs before the link, (tasks, rows, outputs)."""
-        z = affine(self.hidden(layers, X)[-1], *layers[-1])
+        z, _ = as_layer(layers[-1]).forward(self.hidden(layers, X)[-1])
         return z if logit_mask is None else z + logit_mask
 
     def hidden_deltas(self, layers, inputs, feature_gradient):
         """Loss gradients at the hidden layers' outputs, from that at the features."""
-        slope = ACTIVATIONS[self.activation].slope
-        deltas = []
-        gradient = feature_gradient
-        for i in range(len(layers) - 1, 0, -1):
-            deltas.insert(0, gradient * slope(inputs[i]))
-            if i > 1:
-                gradient = product(deltas[0], layers[i - 1][0].mT)
-        return deltas
+        if len(layers) == 1:
+            return []
+        slopes = [None, *map(ACTIVATIONS[self.activation].slope, inputs[1:])]
+        body = [as_layer(layer) for layer in layers[:-1]]
+        return self.backward(body, slopes, feature_gradient * slopes[-1])[1]
 
-    def run(self, layers, batch):
-        """Forward and backward over a batch of tasks."""
-        inputs = self.hidden(layers, batch.X)
-        z = affine(inputs[-1], *layers[-1])
+    def run(self, layers, batch, scale=None, to_inputs=False):
+        """Forward and backward over a batch of tasks.
+
+        Parameters
+        ----------
+        layers : list of (weights, bias), or of what has the methods of `Affine`
+        batch : TaskBatch
+        scale : ndarray of shape (tasks, rows, 1), optional
+            What rows count in the loss; by default `Loss.scale`, of each task's mean loss.
+        to_inputs : bool
+            Find the gradient at X, too.
+
+        Returns
+        -------
+        Pass
+        """
+        layers = list(map(as_layer, layers))
+        inputs, slopes, grams = self.forward(layers[:-1], batch.X)
+        z, gram = layers[-1].forward(inputs[-1])
+        grams.append(gram)
         if batch.logit_mask is not None:
-            z += batch.logit_mask
-        losses = self.loss.task_losses(z, batch)
+            z = z + batch.logit_mask
         mean = self.loss.mean(z)
-        delta = self.loss.delta(mean, batch)
-        deltas = self.hidden_deltas(layers, inputs, product(delta, layers[-1][0].mT))
-        return Pass(layers, inputs, mean, [*deltas, delta], losses)
+        scale = self.loss.scale(batch) if scale is None else scale
+        delta = self.loss.delta(mean, batch, scale)
+        backward = self.backward(layers, slopes, delta, to_inputs)
+        return Pass(self, batch, scale, layers, z, mean, inputs, slopes, grams, *backward)
+
+    def forward(self, layers, X):
+        """Through hidden layers: X and what each makes of it, the slopes, the Gram matrices."""
+        with_slope = ACTIVATIONS[self.activation].with_slope
+        inputs, slopes, grams = [X], [None], []
+        for layer in layers:
+            z, gram = layer.forward(inputs[-1])
+            a, slope = with_slope(z)
+            inputs.append(a)
+            slopes.append(slope)
+            grams.append(gram)
+        return inputs, slopes, grams
+
+    def backward(self, layers, slopes, delta, to_inputs=False):
+        """Back from the last layer's delta: the gradients, deltas, Gram matrices of `Pass`."""
+        last = len(layers) - 1
+        gradients, grams = [None] * (last + 1), [None] * (last + 1)
+        deltas = [None] * last + [delta]
+        for i in range(last, -1 if to_inputs else 0, -1):
+            gradients[i], grams[i] = layers[i].vjp(deltas[i])
+            if i > 0:
+                deltas[i - 1] = gradients[i] * slopes[i]
+        return gradients, deltas, grams
 
     def gradient(self, inputs, deltas):
         """Weight gradient summed over tasks, flat; 0 for layers that have no deltas."""
@@ -136,15 +190,13 @@ class MLP:
         return flat
 
 
-def product(A, weights):
-    """Rows (tasks, rows, d) times weights (d, h), in one product, or (tasks, d, h)."""
-    if weights.ndim == 2:
-        A, shape = A.reshape(-1, A.shape[-1]), (*A.shape[:-1], weights.shape[-1])
-        return np.dot(A, weights).reshape(shape)
-    return A * weights if A.shape[-1] == 1 else A @ weights  # BLAS takes no single column
+def weight_gradients(at):
+    """The gradient of a pass at each layer's weights.
 
-
-def affine(A, weights, bias):
-    z = product(A, weights)
-    z += bias if bias.ndim == 1 else bias[:, None]
-    return z
+    Returns
+    -------
+    list of (weights, bias)
+        Summed over tasks where they share the layer, of each where it has its own.
+    """
+    triples = zip(at.layers, at.inputs, at.deltas, strict=True)
+    return [gathered(layer, [(A, D, True)]) for layer, A, D in triples]

@@ -31,7 +31,7 @@ class NWayKShot:
 
     A task has `n_way` classes drawn at random, and of each `n_shots` rows of support and
     `n_query` others of query. `MetaLearner.fit` takes the distribution as it is and sees ever
-    new tasks; a sample of it is a fixed set of tasks to be judged on.
+    new tasks; a sample of it is a fixed set of tasks to be evaluated on.
 
     Parameters
     ----------

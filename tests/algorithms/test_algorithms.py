@@ -38,7 +38,7 @@ OTHER_SETTINGS = [  # that go another way through an algorithm
     Reptile(inner_lr=0.1, inner_steps=5, inner_batch_size=3),
     ImplicitMAML(cg_steps=1),
     ImplicitMAML(penalty=0.1, cg_steps=3),  # systems that are not positive definite
-    Joint(inner_steps=3, inner_lr=0.1),
+    Joint(adapt_steps=3, inner_lr=0.1),
     DeepKernelGP(kernel="linear"),
     NeuralProcess(encoder_layer_sizes=()),
 ]

@@ -68,8 +68,8 @@ def test_without_steps_all_tasks_share_the_network():
 @every_case
 def test_fine_tuning_is_mamls_adaptation(case):
     network, params, support, _ = draw(case)
-    tuned = Joint(inner_steps=3, inner_lr=0.1).learn(network, params, support)
-    expected = MAML(inner_steps=3, inner_lr=0.1).learn(network, params, support)
+    tuned = Joint(adapt_steps=3, inner_lr=0.1).learn(network, params, support)
+    expected = MAML(adapt_steps=3, inner_lr=0.1).learn(network, params, support)
     for layer, plain in zip(tuned.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(layer[0], plain[0])
         np.testing.assert_array_equal(layer[1], plain[1])
@@ -79,7 +79,7 @@ def test_fine_tuning_is_mamls_adaptation(case):
 def test_numbers_of_numpys_leave_single_precision_single(case):
     """A grid of np.arange or np.linspace holds such: float64, which NumPy would go on with."""
     network, _, support, query = draw(case)
-    algorithm = Joint(inner_steps=np.int64(3), inner_lr=np.float64(0.1))
+    algorithm = Joint(adapt_steps=np.int64(3), inner_lr=np.float64(0.1))
     params = make_params(algorithm, network, dtype=np.float32)
     support, query = cast(support, np.float32), cast(query, np.float32)
     loss, gradient = algorithm.meta_gradient(network, params, support, query)
@@ -89,10 +89,10 @@ def test_numbers_of_numpys_leave_single_precision_single(case):
 
 
 @every_case
-@pytest.mark.parametrize("inner_steps", [0, 3])
-def test_fine_tuning_has_no_part_in_the_meta_gradient(case, inner_steps):
+@pytest.mark.parametrize("adapt_steps", [0, 3])
+def test_fine_tuning_has_no_part_in_the_meta_gradient(case, adapt_steps):
     network, params, support, query = draw(case)
-    loss, gradient = Joint(inner_steps=inner_steps).meta_gradient(network, params, support, query)
+    loss, gradient = Joint(adapt_steps=adapt_steps).meta_gradient(network, params, support, query)
     expected_loss, expected = Joint().meta_gradient(network, params, query, support)
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-13)
     assert_close(gradient, expected, 1e-13)

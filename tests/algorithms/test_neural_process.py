@@ -119,7 +119,7 @@ def test_it_tells_sinusoids_apart_where_the_pooled_network_cannot():
     tasks = Sinusoids(n_rows=30).sample(250, random_state=0)
     mlp = MLPRegressor(hidden_layer_sizes=(40, 40))
     scores = []
-    for algorithm in (NeuralProcess(), Joint(inner_steps=10)):
+    for algorithm in (NeuralProcess(), Joint(adapt_steps=10)):
         meta = MetaLearner(mlp, algorithm, max_iter=800, meta_lr=3e-3, random_state=0)
         scores.append(meta.fit(tasks[:200]).score(tasks[200:]))
     assert scores[0] > 0.6 > 0.3 > scores[1]

@@ -70,16 +70,16 @@ def test_mean_loss_is_the_mean_over_tasks(name, n_outputs):
 
 
 @every_case
-@pytest.mark.parametrize("sign", [1.0, -1.0, 0.25])
-def test_scale_is_what_the_error_counts_in_delta(name, n_outputs, sign):
+@pytest.mark.parametrize("weight", [1.0, 2.0, 0.25])
+def test_scale_is_what_the_error_counts_in_delta(name, n_outputs, weight):
     z, batch = draw(name, n_outputs)
     loss = LOSSES[name]
     error = loss.mean(z) - batch.y
-    scale = loss.scale(batch, sign)
+    scale = loss.scale(batch, weight)
     assert scale.shape == (3, 4, 1)
-    np.testing.assert_allclose(scale * error, sign * loss.delta(loss.mean(z), batch), rtol=1e-13)
+    np.testing.assert_allclose(scale * error, weight * loss.delta(loss.mean(z), batch), rtol=1e-13)
     factor = 2 / n_outputs if name in ("squared_error", "poisson") else 1
-    np.testing.assert_allclose(scale.sum(axis=1), sign * factor, rtol=1e-13)
+    np.testing.assert_allclose(scale.sum(axis=1), weight * factor, rtol=1e-13)
 
 
 @every_case
@@ -131,7 +131,7 @@ def test_dtype_is_kept(name, n_outputs, dtype):
         loss.task_losses(z, batch),
         loss.delta(mean, batch),
         loss.mean_loss(z, batch),
-        loss.scale(batch, -1.0),
+        loss.scale(batch),
         loss.curvature(mean, z),
         loss.diagonal(mean),
     ]
