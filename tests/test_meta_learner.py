@@ -458,7 +458,8 @@ def steps_of_sgd(prior, inner_lr, X, y, n_steps):
 @pytest.mark.parametrize("algorithm", [MAML, Joint])
 def test_gradient_steps_are_plain_sgd_weight_for_weight(shared_problem, algorithm):
     problem = shared_problem
-    algorithm = algorithm(inner_steps=4, inner_lr=0.05)
+    steps = "adapt_steps" if algorithm is Joint else "inner_steps"
+    algorithm = algorithm(**{steps: 4}, inner_lr=0.05)
     meta = problem.meta(algorithm, normalize_y=False).fit(problem.tasks)
     X, y = problem.new
     adapted = meta.adapt(X[:6], y[:6])
@@ -563,7 +564,9 @@ def test_95_percent_of_fresh_rows_lie_within_2_std(linear, n_shots):
     meta, _ = linear
     inside = []
     for X, y in zip(*random_slopes(n_tasks=300, n_rows=50, seed=2), strict=True):
-        task = copy.copy(meta).fit_adapt(X[:n_shots], y[:n_shots]) if n_shots else meta
+        task = copy.copy(meta).set_params(handle_unknown="prior")
+        if n_shots:
+            task.fit_adapt(X[:n_shots], y[:n_shots])
         mean, std = task.predict(X[n_shots:], return_std=True)
         inside.append(np.abs(mean - y[n_shots:]) < 1.96 * std)
     assert np.mean(np.concatenate(inside)) == pytest.approx(0.95, abs=0.015)
@@ -642,3 +645,47 @@ def test_a_fit_resolves_its_input_once(regression, monkeypatch):
     counted(_input, "check_groups")
     regression.meta().fit(*regression.rows)
     assert counts == {"_kind": 1, "validate_data": 1, "sort_by_task": 1}
+
+
+def with_singletons(problem):
+    """The training tasks, and three that have one row each."""
+    X, y, groups = problem.rows
+    more = problem.new[0][:3], problem.new[1][:3], np.array(["s1", "s2", "s3"])
+    X, y, groups = (np.concatenate(pair) for pair in zip((X, y, groups), more, strict=True))
+    return TaskCollection.from_arrays(X, y, groups, shared_labels=problem.tasks.shared_labels)
+
+
+@pytest.mark.parametrize("n_shots", ["auto", 0, (0, 3), [0, 3]], ids=str)
+def test_tasks_of_one_row_train_where_a_support_may_be_empty(shared_problem, n_shots):
+    """Without a word; each gives a query row."""
+    tasks = with_singletons(shared_problem)
+    meta = shared_problem.meta(n_shots=n_shots).fit(tasks)
+    assert set(meta.tasks_) >= {"s1", "s2", "s3"}
+    rows = np.arange(tasks.n_rows)  # each a task
+    lone = TaskCollection(tasks.X, tasks.y, np.append(rows, len(rows)), rows)
+    assert len(shared_problem.meta(n_shots=n_shots).fit(lone).tasks_) == len(rows)
+
+
+@pytest.mark.parametrize("n_shots", [1, (1, 3)], ids=str)
+def test_tasks_of_one_row_are_left_out_elsewhere_and_served(shared_problem, n_shots):
+    """What is learned is learned from the others."""
+    tasks = with_singletons(shared_problem)
+    meta = shared_problem.meta(n_shots=n_shots, normalize_y=False, max_iter=5)
+    expected = clone(meta).fit(shared_problem.tasks)
+    with pytest.warns(UserWarning, match="3 of 15 tasks have one row.*adapted and served all"):
+        meta.fit(tasks)
+    assert meta.n_tasks_ == 15
+    assert meta.loss_curve_ == expected.loss_curve_
+    X, y = tasks[tasks.task_ids.tolist().index("s2")]
+    assert_allclose(
+        meta._learned.outputs(meta._ask(X, ["s2"])),
+        meta.fit_adapt(X, y)._learned.outputs(meta._ask(X, None)),
+    )
+
+
+def test_a_task_of_one_row_has_no_classes_of_its_own(own_labels):
+    tasks = with_singletons(own_labels)
+    with pytest.warns(UserWarning, match="3 of 15 tasks have one row.*cannot be adapted to"):
+        meta = own_labels.meta().fit(tasks)
+    assert len(meta.tasks_) == 12
+    assert meta.n_tasks_ == 15

@@ -104,7 +104,8 @@ def test_a_number_is_not_its_string(regression):
     X, y, groups = regression.rows
     place = np.unique(groups, return_inverse=True)[1]
     meta = regression.meta(handle_unknown="error").fit(X, y, place)
-    with pytest.raises(ValueError, match="task '3' was never adapted"):
+    match = "groups are text, as '3', but the known tasks are named by numbers, as 0"
+    with pytest.raises(ValueError, match=match):
         meta.predict(X[:1], ["3"])
     meta.fit_adapt(X[:5], y[:5], ["3"] * 5)
     assert list(meta.tasks_) == [*range(12), "3"]
@@ -344,3 +345,35 @@ def test_what_a_regressor_lacks(regression):
     meta = regression.meta().fit(regression.tasks)
     for name in ("predict_proba", "predict_log_proba", "classes_"):
         assert not hasattr(meta, name)
+
+
+def test_one_warning_counts_the_rows_of_unknown_tasks(shared_problem):
+    """And points at the line that asked; the numbers are the prior's."""
+    meta = shared_problem.meta(handle_unknown="warn").fit(shared_problem.tasks)
+    X, _, groups = shared_problem.rows
+    groups = np.where(np.arange(len(X)) < 5, "nobody", groups)
+    match = r"the prior predicts 5 of \d+ rows.*task 'nobody' was never adapted. Adapt it first"
+    with pytest.warns(UserWarning, match=match) as caught:
+        warned = meta.predict(X, groups)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert_array_equal(warned, meta.set_params(handle_unknown="prior").predict(X, groups))
+
+
+def test_rows_that_name_no_task_get_the_prior_with_a_word(regression):
+    """As with a stock scorer: what was fitted with groups is asked without them."""
+    X, y, groups = regression.rows
+    meta = regression.meta(handle_unknown="warn").fit(X, y, groups)
+    with pytest.warns(UserWarning, match="the rows name no task.*fit_adapt; pass groups, or"):
+        meta.score(X, y)
+    meta.fit_adapt(X[:5], y[:5])
+    meta.predict(X)  # no word: there is a task without an id now
+
+
+def test_ids_of_another_kind_than_all_known_are_an_error(regression):
+    X, y, groups = regression.rows
+    numbers = np.unique(groups, return_inverse=True)[1]
+    meta = regression.meta(handle_unknown="prior").fit(X, y, numbers)
+    for asked in (numbers.astype(str), list(map(str, numbers)), pd.Series(map(str, numbers))):
+        with pytest.raises(ValueError, match="groups are text, as '0', but the known tasks are"):
+            meta.predict(X, asked)
+    assert_allclose(meta.predict(X, numbers.astype(float)), meta.predict(X, numbers))

@@ -144,7 +144,11 @@ def test_grid_search_in_processes(regression):
 def test_tasks_held_out_get_the_prior(task_frame, scoring, metric, sign):
     X, y = task_frame.drop(columns="y"), task_frame["y"]
     meta = MetaLearner(
-        MLPRegressor(hidden_layer_sizes=(8,)), task_feature="store", max_iter=20, random_state=0
+        MLPRegressor(hidden_layer_sizes=(8,)),
+        task_feature="store",
+        handle_unknown="prior",
+        max_iter=20,
+        random_state=0,
     )
     cv, names = GroupKFold(3), ["a", "b", "c"]
     expected = []
@@ -295,7 +299,9 @@ def test_dataframes(task_frame, regressing, frame):
 def test_what_was_fitted_on_a_dataframe_predicts_one(task_frame, regressing):
     """Without the warning that scikit-learn gives where names come or go."""
     X, y, stores = task_frame[["a", "b", "c"]], task_frame["y"], task_frame["store"]
-    meta = MetaLearner(MLPRegressor(hidden_layer_sizes=(8,)), regressing, max_iter=3)
+    meta = MetaLearner(
+        MLPRegressor(hidden_layer_sizes=(8,)), regressing, handle_unknown="prior", max_iter=3
+    )
     meta.fit(X, y, stores)
     assert_allclose(meta.estimator_.predict(X), meta.predict(X))
     adapted = meta.adapt(X[:5], y[:5])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -125,10 +126,10 @@ ROWS = {
         ValueError,
         r"groups mixes \['int', 'str'\]",
     ),
-    "a task of one row": (
-        lambda m, X, y, g: m.fit(X, y, changed(g, 4, "one")),
+    "tasks of one row": (
+        lambda m, X, y, g: clone(m).set_params(n_shots=2).fit(X, y, np.arange(len(X))),
         ValueError,
-        "task 'one' has n_samples=1, one row",
+        "task 0 has n_samples=1, one row, and no other task has more",
     ),
     "one row": (lambda m, X, y, g: m.fit(X[:1], y[:1]), ValueError, "n_samples=1"),
     "no rows": (lambda m, X, y, g: m.fit(X[:0], y[:0], g[:0]), ValueError, r"0 sample\(s\)"),
@@ -223,10 +224,10 @@ TASKS = {
         ValueError,
         "X contains NaN in task 1, its row 3",
     ),
-    "a task of one row": (
-        lambda m, tasks: m.fit([tasks[0], (tasks[1][0][:1], tasks[1][1][:1])]),
+    "a task of one row alone": (
+        lambda m, tasks: m.fit([(tasks[1][0][:1], tasks[1][1][:1])]),
         ValueError,
-        "task 1 has n_samples=1",
+        "task 0 has n_samples=1",
     ),
     "y besides tasks": (
         lambda m, tasks: m.fit(tasks, tasks.y),
@@ -261,7 +262,7 @@ TASKS = {
     "tasks to score of one row": (
         lambda m, tasks: m.score([(X[:1], y[:1]) for X, y in tasks]),
         ValueError,
-        "task 0 has n_samples=1",
+        "R2 needs a task with 2 or more query rows; found none",
     ),
     "tasks to score with one query row": (
         lambda m, tasks: m.score([(X[:2], y[:2]) for X, y in tasks]),

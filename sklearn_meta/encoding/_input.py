@@ -72,7 +72,7 @@ def task_collection(meta, X, y=None, groups=None, *, reset=False):
 def _collection(kind, meta, X, y, groups, reset):
     from_input = _from_rows if kind == "rows" else _from_tasks
     collection = from_input(meta, X, y, groups, reset)
-    if not is_classifier(meta):
+    if not is_classifier(meta.estimator):
         check_finite("y", collection.y, collection)
     empty = np.flatnonzero(collection.sizes == 0)
     if len(empty):
@@ -192,7 +192,7 @@ def _check_numeric(meta, X):
 
 
 def _check_y(meta, y):
-    if is_classifier(meta):
+    if is_classifier(meta.estimator):
         y = column_or_1d(y, warn=True)
         check_array(y, ensure_2d=False, dtype=None, input_name="y")  # NaN is no class
         if missing_values(y).any():

@@ -44,17 +44,15 @@ def as_array(values, name):
     A list of 1 and "1" stays one of objects; one of like values becomes a typed array.
     """
     if hasattr(values, "dtype") or hasattr(values, "__array__"):
-        array = np.asarray(values)
-    elif isinstance(values, str | bytes) or not np.iterable(values):
+        return np.asarray(values)
+    if isinstance(values, str | bytes) or not np.iterable(values):
         raise ValueError(f"{name} must be a sequence, got {plain(values)!r}")
-    else:
-        items = list(values)
-        if any(np.iterable(item) and not isinstance(item, str | bytes) for item in items):
-            array = _nested(items, name)
-        else:
-            array = np.empty(len(items), object)
-            array[:] = items
-    return _typed(array) if array.dtype == object and array.ndim == 1 else array
+    items = list(values)
+    if any(np.iterable(item) and not isinstance(item, str | bytes) for item in items):
+        return _nested(items, name)
+    array = np.empty(len(items), object)
+    array[:] = items
+    return _typed(array)
 
 
 def _nested(items, name):
