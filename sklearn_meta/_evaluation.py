@@ -94,6 +94,22 @@ def mean_query_loss(algorithm, network, params, support, query):
     return float(np.einsum("tm,tm->t", losses, query.share).mean())
 
 
+def constant_loss(network, mean, query):
+    """`mean_query_loss` of predicting for all rows the mean target (outputs,) of others.
+
+    Where tasks have classes of their own, all are as likely.
+    """
+    if network.exchangeable_outputs:
+        z = np.zeros_like(mean)
+    else:
+        tiny = np.finfo(mean.dtype).tiny
+        z = network.loss.link(mean if network.loss.quadratic else np.maximum(mean, tiny))
+    z = np.broadcast_to(z, query.y.shape)
+    if query.logit_mask is not None:
+        z = z + query.logit_mask
+    return float(network.loss.mean_loss(z, query))
+
+
 def _blocks(network, sizes):
     """Task numbers in blocks that fit into memory."""
     cells = np.maximum(sizes * max(network.layer_units), network.layout.size)

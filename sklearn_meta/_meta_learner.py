@@ -31,6 +31,7 @@ from .tasks._ids import kinds_of
 from .tasks._streams import CollectionStream, DistributionStream
 from .training import EarlyStopping, LossCurve, Trainer, TrainingState
 
+STATE_VERSION = 1  # of what a pickle holds; another cannot be taken over
 VALIDATION_EPISODES = 100  # at least, however few the validation tasks
 
 
@@ -226,6 +227,20 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    def __getstate__(self):
+        return super().__getstate__() | {"_state_version": STATE_VERSION}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop("_state_version", None)
+        if version != STATE_VERSION and "n_iter_" in state:  # fitted
+            raise ValueError(
+                "this MetaLearner was fitted and pickled by another version of sklearn_meta "
+                f"(state {version}, expected {STATE_VERSION}), whose state cannot be taken over: "
+                "fit it anew, or load it with that version"
+            )
+        super().__setstate__(state)
 
     def fit(self, X, y=None, groups=None):
         """Learn from many tasks how to learn a task.
@@ -500,6 +515,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         for report in trainer:
             if self.verbose:
                 print(report)
+        mean = encoded.arrays.y.mean(axis=0)
+        trainer.warn_if_useless(mean)
         self._keep(encoder, algorithm, trainer.kept, validation, trainer.state)
         self._loss_curve, self.best_iter_ = LossCurve(trainer.loss_curve), trainer.best_iter
         self.validation_scores_ = trainer.early_stopping and trainer.early_stopping.scores
@@ -517,8 +534,10 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             params = algorithm.init_params(encoder.network, random_state, encoder.dtype)
             state, curve = self._start(params, encoder.network, random_state), LossCurve()
         else:
-            encoder, algorithm = before.encoder, before.algorithm
+            encoder, algorithm = before.encoder, self._same_kind(before)
+            encoder.check_same(self.estimator)
             state, curve = self._training.copy(), self._loss_curve
+            state.alpha = split_estimator(self.estimator)[0].alpha
             if classes is not None:
                 check_same_classes(classes, encoder.targets)
             encoded, trained = self._encode_training(tasks, encoder)
@@ -530,6 +549,22 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         self._forget(len(tasks))
         if self.adapt_training_tasks:
             self._serve(encoded)
+
+    def _same_kind(self, before):
+        """The algorithm as its parameters are now, which takes the parameters learned so far."""
+        algorithm = clone(resolve_algorithm(self.algorithm))
+        if repr(algorithm) == repr(before.algorithm):
+            return before.algorithm
+        shapes = before.params.layout.shapes
+        fresh = algorithm.init_params(
+            before.network, np.random.RandomState(0), before.encoder.dtype
+        )
+        if type(algorithm) is not type(before.algorithm) or fresh.layout.shapes != shapes:
+            raise ValueError(
+                f"partial_fit goes on with algorithm={before.algorithm}, found {algorithm}, whose "
+                "parameters are others; fit anew"
+            )
+        return algorithm
 
     def _encode(self, tasks, before=None, classes=None):
         """An encoder fitted to tasks, or as it was before; these encoded; and which to train on."""

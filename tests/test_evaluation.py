@@ -3,7 +3,12 @@ import pytest
 from conftest import make_problem
 from helpers import make_network, make_params, plain_loss, ragged_batch, tasks_of
 
-from sklearn_meta._evaluation import evaluate, mean_query_loss, query_losses
+from sklearn_meta._evaluation import (
+    constant_loss,
+    evaluate,
+    mean_query_loss,
+    query_losses,
+)
 from sklearn_meta.algorithms import ALGORITHMS
 
 every_algorithm = pytest.mark.parametrize("name", ALGORITHMS)
@@ -116,3 +121,25 @@ def test_threads_change_nothing(regression):
     one, two = (evaluate(meta._learned, regression.tasks, n_jobs=n) for n in (1, 2))
     for part, other in zip(one, two, strict=True):
         np.testing.assert_array_equal(part, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_constant_loss_is_the_least_that_one_prediction_for_all_can_have(kind):
+    """Of the rows that the mean is of; a step away in any output has more."""
+    problem = make_problem(kind)
+    meta = problem.meta(max_iter=2).fit(problem.tasks)
+    encoded, network = meta._learned.encoder.encode(problem.tasks), meta._learned.network
+    batch = encoded.arrays.full_batch(np.arange(len(problem.tasks)))
+    batch = batch._replace(weight=batch.weight / batch.weight.sum(axis=1, keepdims=True))
+    mean = np.einsum("tn,tnk->k", batch.weight, batch.y) / len(batch.X)  # tasks count alike
+    least = constant_loss(network, mean, batch)
+    if kind == "own labels":
+        n_classes = np.array([len(classes) for classes in encoded.classes])
+        np.testing.assert_allclose(least, np.log(n_classes).mean(), rtol=1e-9)
+        return
+    z = network.loss.link(mean)
+    np.testing.assert_allclose(network.loss.mean(z), mean, rtol=1e-9)
+    for output in range(len(mean)):
+        for move in (0.01, -0.01):
+            moved = np.broadcast_to(z + move * (np.arange(len(z)) == output), batch.y.shape)
+            assert network.loss.mean_loss(moved, batch) > least

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 from collections import Counter
 
 import joblib
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone, is_classifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -689,3 +691,66 @@ def test_a_task_of_one_row_has_no_classes_of_its_own(own_labels):
         meta = own_labels.meta().fit(tasks)
     assert len(meta.tasks_) == 12
     assert meta.n_tasks_ == 15
+
+
+def test_what_has_learned_less_than_a_mean_says_so(regression):
+    """One meta-step, far off: the message names both losses and what to change."""
+    meta = regression.meta(MAML(inner_lr=0.01), max_iter=1, meta_lr=1.0)
+    match = r"loss on the validation tasks is .* in meta-step 1 of 1; predicting the mean .*MAML"
+    with pytest.warns(ConvergenceWarning, match=match):
+        meta.fit(regression.tasks)
+
+
+def test_what_has_learned_something_is_silent(regression):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        regression.meta(max_iter=300).fit(regression.tasks)
+
+
+def test_noise_is_as_good_as_its_mean(regression):
+    """Nothing to learn, and nothing to be warned of."""
+    X, _, groups = regression.rows
+    y = np.random.RandomState(0).standard_normal(len(X))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        regression.meta(max_iter=500).fit(X, y, groups)
+
+
+def test_a_pickle_of_another_version_says_so(regression):
+    meta = regression.meta().fit(regression.tasks)
+    for version in (None, 0):
+        state = meta.__getstate__() | {"_state_version": version}
+        with pytest.raises(ValueError, match=r"another version of sklearn_meta \(state"):
+            MetaLearner.__new__(MetaLearner).__setstate__(state)
+    unfitted = clone(meta).__getstate__() | {"_state_version": 0}
+    MetaLearner.__new__(MetaLearner).__setstate__(unfitted)
+
+
+def test_partial_fit_heeds_what_was_changed_between_calls(regression):
+    def learned(**changes):
+        meta = regression.meta(MAML()).partial_fit(regression.tasks)
+        meta.set_params(**changes).partial_fit(regression.tasks)
+        return meta.estimator_.coefs_[0]
+
+    plain = learned()
+    assert_array_equal(learned(algorithm__adapt_steps=1), plain)
+    for changes in ({"estimator__alpha": 3.0}, {"algorithm__inner_lr": 0.3}, {"meta_lr": 0.1}):
+        assert np.abs(learned(**changes) - plain).max() > 1e-6, changes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"estimator__hidden_layer_sizes": (9,)},
+        {"estimator__activation": "tanh"},
+        {"algorithm": "bayesian_head"},
+        {"algorithm": MAML(learn_inner_lr="layer")},
+    ],
+    ids=str,
+)
+def test_partial_fit_cannot_go_on_with_another_network_or_algorithm(regression, changes):
+    meta = regression.meta(MAML()).partial_fit(regression.tasks).set_params(**changes)
+    before = pickle.dumps(meta)
+    with pytest.raises(ValueError, match=r"partial_fit goes on with .*, found .*; fit anew|whose"):
+        meta.partial_fit(regression.tasks)
+    assert pickle.dumps(meta) == before

@@ -10,6 +10,8 @@ from ..network import TaskWeights, posterior_mode, product
 from ._base import MetaAlgorithm, extended_params, zero_head
 from ._bayesian_tasks import BayesianTasks
 
+INIT_NOISE = 0.1  # variance or dispersion, of standardised targets, before it is calibrated
+
 
 class Whitened(NamedTuple):
     """Features of some rows, the bias among them, and the outputs at the prior mean."""
@@ -40,9 +42,6 @@ class BayesianHead(MetaAlgorithm):
     init_precision : float, default=10.0
         Prior precision of the output weights that training starts from, relative to the
         precision of one observation.
-    init_noise : float, default=0.1
-        Noise variance (Poisson: dispersion) before the first calibration, with the targets
-        standardised.
 
     References
     ----------
@@ -68,12 +67,10 @@ class BayesianHead(MetaAlgorithm):
 
     _parameter_constraints = {
         "init_precision": [Interval(Real, 0, None, closed="neither")],
-        "init_noise": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, *, init_precision=10.0, init_noise=0.1):
+    def __init__(self, *, init_precision=10.0):
         self.init_precision = init_precision
-        self.init_noise = init_noise
 
     def init_params(self, network, random_state, dtype):
         own = {"log_precision": (network.n_features + 1,)}
@@ -84,7 +81,7 @@ class BayesianHead(MetaAlgorithm):
             zero_head(network, params)
         params["log_precision"][...] = np.log(self.init_precision)
         if network.loss.deviance:
-            params["log_noise"][...] = np.log(self.init_noise)
+            params["log_noise"][...] = np.log(INIT_NOISE)
         return params
 
     def learn(self, network, params, support):

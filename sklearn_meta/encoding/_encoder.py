@@ -83,6 +83,12 @@ class Encoder:
         network = _network(mlp, self.network.layer_units[0], self.targets)
         return replace(self, estimator=clone(estimator), network=network)
 
+    def check_same(self, estimator):
+        """The estimator would make the network that there is; its `alpha` may be another."""
+        then, now = (_what_makes_it(each) for each in (self.estimator, estimator))
+        if now != then:
+            raise ValueError(f"partial_fit goes on with {then}, found {now}; fit anew")
+
     @property
     def dtype(self):
         return self.features.dtype
@@ -135,6 +141,13 @@ def _what_stays(estimator, options):
     options = {"loss": mlp.loss, **options, "steps": names}
     settings = (f"{name}={value!r}" for name, value in options.items())
     return f"{type(mlp).__name__} and {', '.join(settings)}"
+
+
+def _what_makes_it(estimator):
+    """The network and the steps before it, in words."""
+    mlp, _ = split_estimator(estimator)
+    settings = f"hidden_layer_sizes={mlp.hidden_layer_sizes}, activation={mlp.activation!r}"
+    return f"{_what_stays(estimator, {})}, {settings}"
 
 
 def _network(mlp, n_features, targets):

@@ -9,13 +9,14 @@ Nelder, "Generalized Linear Models", 1989, sections 2.2 and 2.3.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, xlogy
+from scipy.special import expit, logit, xlogy
 
 
 class Loss(NamedTuple):
     """A loss over network outputs z (..., rows, outputs), before the link."""
 
     mean: callable  # z -> the expected target
+    link: callable  # the expected target -> z
     row_losses: callable  # (z, y) -> (..., rows)
     curvature: callable  # (mean, dz) -> Hessian of nll in z, times dz
     diagonal: callable  # mean -> its diagonal part; under softmax `diag(mean) - mean mean'`
@@ -76,6 +77,7 @@ def _poisson_deviance(z, y):
 LOSSES = {
     "squared_error": Loss(
         mean=lambda z: z,
+        link=lambda mean: mean,
         row_losses=_squared_error,
         curvature=lambda mean, dz: dz,
         diagonal=np.ones_like,
@@ -84,6 +86,7 @@ LOSSES = {
     ),
     "poisson": Loss(
         mean=np.exp,
+        link=np.log,
         row_losses=_poisson_deviance,
         curvature=lambda mean, dz: mean * dz,
         diagonal=lambda mean: mean,
@@ -91,12 +94,14 @@ LOSSES = {
     ),
     "binary_log_loss": Loss(
         mean=expit,
+        link=logit,
         row_losses=lambda z, y: (np.logaddexp(0, z) - y * z).sum(axis=-1),
         curvature=lambda mean, dz: mean * (1 - mean) * dz,
         diagonal=lambda mean: mean * (1 - mean),
     ),
     "log_loss": Loss(
         mean=softmax,
+        link=np.log,
         row_losses=_softmax_loss,
         curvature=_softmax_curvature,
         diagonal=lambda mean: mean,

@@ -8,9 +8,10 @@ from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
-from .._evaluation import mean_query_loss
-from .._messages import inner_rate
+from .._evaluation import constant_loss, mean_query_loss
+from .._messages import inner_rate, warn
 from .._runtime import Cached, blas_threads, keep_freed_memory
 from ..network import MLP, Params
 from ..tasks._batch import TaskBatch
@@ -18,6 +19,7 @@ from ..tasks._streams import Cursor
 from ._early_stopping import EarlyStopping
 from ._optimizers import Adam
 
+USELESS = 1.5  # times the loss of a constant: that of few validation tasks is noisy
 AVERAGING = 0.99  # how much the running average of the parameters keeps at each meta-step
 # what overflows is an error of check_finite's, which says more than NumPy's warning
 quiet = np.errstate(over="ignore", invalid="ignore")
@@ -182,6 +184,21 @@ class Trainer:
     def best_iter(self):
         """The meta-step after which they were found."""
         return self.early_stopping.best_iter if self.early_stopping else self.state.n_iter
+
+    def warn_if_useless(self, mean):
+        """Warn where what is kept does clearly worse than the training mean, (outputs,)."""
+        if self.early_stopping is None:
+            return
+        found = -self.early_stopping.best_score
+        constant = constant_loss(self.network, mean, self.validation[1])
+        if found > USELESS * constant:
+            warn(
+                f"the loss on the validation tasks is {found:.4g} at its best, in meta-step "
+                f"{self.best_iter} of {self.state.n_iter}; predicting the mean of all training "
+                f"rows has {constant:.4g}. Train longer (max_iter), scale the features, or lower "
+                f"meta_lr{inner_rate(self.algorithm, before=' or ')}",
+                ConvergenceWarning,
+            )
 
     @quiet
     def _evaluate(self):
