@@ -24,7 +24,7 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
     """A learning algorithm that was learned: its `fit` is adaptation to one new task.
 
     scikit-learn's tools then work inside one task: cross-validation, bagging, voting, stacking,
-    boosting, calibration. `MetaLearner.learner_` makes one.
+    calibration, `AdaBoostRegressor`. `MetaLearner.learner_` makes one.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
     Notes
     -----
     `sample_weight` is as of `MetaLearner.fit_adapt`: a row of weight 2 counts as that row
-    twice, which `AdaBoostRegressor` and others rely on.
+    twice, on which `VotingRegressor` and others rely. The weights of `AdaBoostClassifier` sum to 1,
+    so that to its members all rows together count as one: rather bag a classifier.
 
     Examples
     --------
@@ -209,9 +210,9 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         """Those of the shared classes that the rows of the task may have; None: all."""
         if not self._numbered and self.classes == "shared":
             return None
+        labels = np.ravel(np.asarray(labels))
         if len(labels) == 0:
             return np.asarray(self.classes) if self._numbered else None
-        labels = np.ravel(labels)
         return np.unique(labels if sample_weight is None else labels[sample_weight > 0])
 
     def __sklearn_tags__(self):

@@ -119,7 +119,9 @@ class Reptile(MetaAlgorithm):
     def _scales(self, network, rows, n_steps):
         """What the rows count in each step: those of its minibatch, (tasks, rows, 1)."""
         ends = np.zeros((len(rows.weight), rows.weight.shape[1] + 1))
-        np.cumsum(rows.weight, axis=1, dtype=float, out=ends[:, 1:])  # where rows begin and end on the line
+        np.cumsum(
+            rows.weight, axis=1, dtype=float, out=ends[:, 1:]
+        )  # where rows begin and end on the line
         n_batches = np.maximum(1, np.ceil(ends[:, -1:] / self.inner_batch_size))
         rounds, place = np.divmod(ends, n_batches)
         steps = []
