@@ -340,6 +340,26 @@ def test_single_precision_stays_single(regression, algorithm):
     assert meta.predict(new_X.astype(np.float32)).dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    "algorithm", ["bayesian_head", "maml", "cavia", "implicit_maml", "neural_process"]
+)
+def test_an_exposure_is_a_weight(algorithm):
+    """A rate of weight e is learned as e counts of one unit each."""
+    problem = make_problem("poisson")
+    meta = problem.meta(algorithm).fit(problem.tasks)
+    rng, (X, _) = np.random.RandomState(0), problem.new
+    exposure = rng.randint(1, 5, len(X))
+    rows = np.repeat(np.arange(len(X)), exposure)
+    counts = rng.poisson(2, len(rows))  # of each unit
+    rates = np.bincount(rows, counts) / exposure
+    expected = meta.adapt(X[rows], counts).predict(X)
+    found = meta.adapt(X, rates, sample_weight=exposure).predict(X)
+    if algorithm == "neural_process":  # whose encoder sees rates where it saw counts
+        assert not np.allclose(found, expected)
+    else:
+        assert_allclose(found, expected, rtol=1e-7)
+
+
 WEIGHTS = {
     "negative": (lambda w: w - 1, "Negative values .*`sample_weight`"),
     "NaN": (lambda w: w * np.nan, "sample_weight contains NaN"),
