@@ -211,9 +211,11 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         if not self._numbered and self.classes == "shared":
             return None
         labels = np.ravel(np.asarray(labels))
-        if len(labels) == 0:
-            return np.asarray(self.classes) if self._numbered else None
-        return np.unique(labels if sample_weight is None else labels[sample_weight > 0])
+        if sample_weight is not None and len(labels):
+            labels = labels[np.asarray(sample_weight) > 0]
+        if len(labels):
+            return np.unique(labels)
+        return np.asarray(self.classes) if self._numbered else None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -229,7 +231,7 @@ def _rows_of_one_task(meta, X):
     if not has_task_column(meta, X):
         return X
     rows, ids = take_off(X, meta.task_feature)
-    names = np.unique(ids)
+    names = list(dict.fromkeys(ids.tolist()))
     if len(names) > 1:
         raise ValueError(f"a FewShotLearner learns one task, X has rows of [{listed(names)}]")
     return rows

@@ -171,9 +171,12 @@ def test_adapt_a_learner(multiclass):
     assert pickle.dumps(learner) == before
     assert isinstance(adapted, FewShotLearner)
     assert_array_equal(adapted.predict_proba(X), meta.learner_.fit(X, y).predict_proba(X))
-    prior = adapt(meta.learner_, X[:0], y[:0])
-    assert_array_equal(prior.classes_, [0, 1, 2])
-    assert_allclose(prior.predict_proba(X), meta.estimator_.predict_proba(X), rtol=1e-10)
+    weighted = adapt(learner, X, y, sample_weight=[2] * len(y)).predict_proba(X)
+    assert_array_equal(weighted, meta.learner_.fit(X, y, [2] * len(y)).predict_proba(X))
+    nothing = adapt(learner, X, y, sample_weight=[0] * len(y))
+    for prior in (adapt(meta.learner_, X[:0], y[:0]), nothing):
+        assert_array_equal(prior.classes_, [0, 1, 2])
+        assert_allclose(prior.predict_proba(X), meta.estimator_.predict_proba(X), rtol=1e-10)
     numbered = adapt(meta.learner_.set_params(classes=[0, 2]), X[:0], y[:0])
     assert_array_equal(numbered.classes_, [0, 1])
     with pytest.raises(ValueError, match="groups must be None: a FewShotLearner learns one task"):

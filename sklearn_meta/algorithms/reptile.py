@@ -97,7 +97,7 @@ class Reptile(MetaAlgorithm):
         total = np.zeros_like(start)
         for (task,) in single_tasks(support.join(query)):
             end, stops = start, np.cumsum(task.weight[0], dtype=float)
-            n_batches = max(1, math.ceil(stops[-1] / self.inner_batch_size))
+            n_batches = int(self._n_batches(stops[-1]))
             for step in range(self.inner_steps):
                 weight = np.zeros_like(task.weight)
                 for row, stop in enumerate(stops):
@@ -118,11 +118,10 @@ class Reptile(MetaAlgorithm):
 
     def _scales(self, network, rows, n_steps):
         """What the rows count in each step: those of its minibatch, (tasks, rows, 1)."""
+        # where on the line rows begin and end
         ends = np.zeros((len(rows.weight), rows.weight.shape[1] + 1))
-        np.cumsum(
-            rows.weight, axis=1, dtype=float, out=ends[:, 1:]
-        )  # where rows begin and end on the line
-        n_batches = np.maximum(1, np.ceil(ends[:, -1:] / self.inner_batch_size))
+        np.cumsum(rows.weight, axis=1, dtype=float, out=ends[:, 1:])
+        n_batches = self._n_batches(ends[:, -1:])
         rounds, place = np.divmod(ends, n_batches)
         steps = []
         for step in range(n_steps):
@@ -130,3 +129,7 @@ class Reptile(MetaAlgorithm):
             weight = np.diff(before, axis=1).astype(rows.weight.dtype)
             steps.append(network.loss.scale(rows._replace(weight=weight), -1.0))
         return steps
+
+    def _n_batches(self, weight):
+        """Minibatches of rows of that weight together, whose rounding makes no further one."""
+        return np.maximum(1, np.ceil(np.round(weight / self.inner_batch_size, 9)))
