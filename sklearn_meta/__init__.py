@@ -1,6 +1,7 @@
 """Learning to learn from many small related data sets, as a scikit-learn estimator."""
 
-from ._few_shot_learner import FewShotLearner, adapt
+from ._adapt import adapt
+from ._few_shot_learner import FewShotLearner
 from ._meta_learner import MetaLearner
 from .tasks import TaskCollection
 

@@ -1,13 +1,19 @@
-"""The learned learning algorithm as an estimator, and adaptation of whatever ends in one."""
+"""The learned learning algorithm as an estimator: its `fit` is adaptation."""
 
 import copy
+from dataclasses import replace
 
-from sklearn.base import BaseEstimator, MetaEstimatorMixin
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from ._compat import check_sample_weight
+from ._messages import listed, plain
+from .encoding._input import has_no_rows, has_task_column, take_off
 
 
 def _inner_has(name):
@@ -17,21 +23,38 @@ def _inner_has(name):
 class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
     """A learning algorithm that was learned: its `fit` is adaptation to one new task.
 
-    All of scikit-learn works with it inside one task: `cross_val_score`, bagging,
-    calibration. `MetaLearner.learner_` makes one.
+    scikit-learn's tools then work inside one task: cross-validation, bagging, voting, stacking,
+    calibration, `AdaBoostRegressor`. `MetaLearner.learner_` makes one.
 
     Parameters
     ----------
     estimator : FrozenEstimator
         Of a fitted MetaLearner.
+    classes : {"seen", "shared"} or array-like of shape (n_classes,), default="seen"
+        Of a classifier whose training tasks share their classes, which ones `classes_` has:
+        "seen" those in y, as of any classifier of scikit-learn; "shared" all those of the
+        training tasks, seen or not. An array, sorted, is the task's classes where y holds
+        their numbers, 0 to n_classes - 1, instead. That is what `VotingClassifier`,
+        `StackingClassifier`, `BaggingClassifier` and `cross_val_predict` with
+        ``method="predict_proba"`` pass on: for them, hand over ``np.unique(y)`` unless the
+        training tasks' classes are 0, 1, ... and the new task has each of them.
 
     Attributes
     ----------
     meta_learner_ : MetaLearner
         The meta-learner, adapted.
     classes_ : ndarray of shape (n_classes,)
-        Of a classifier.
+        Of a classifier, in the order of `predict_proba`'s columns: as `classes` says, and in
+        the terms of y. Probabilities sum to 1 over them.
     n_features_in_ : int
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Where X has names.
+
+    Notes
+    -----
+    `sample_weight` is as of `MetaLearner.fit_adapt`: a row of weight 2 counts as that row
+    twice, on which `VotingRegressor` and others rely. The weights of `AdaBoostClassifier` sum to 1,
+    so that to its members all rows together count as one: rather bag a classifier.
 
     Examples
     --------
@@ -47,32 +70,39 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
     True
     """
 
-    def __init__(self, estimator):
-        self.estimator = estimator
+    __metadata_request__fit = {"sample_weight": True}
+    __metadata_request__score = {"sample_weight": True}
 
-    def fit(self, X, y):
+    def __init__(self, estimator, classes="seen"):
+        self.estimator = estimator
+        self.classes = classes
+
+    def fit(self, X, y, sample_weight=None):
         """Adapt to the rows of one task.
 
         Parameters
         ----------
         X : {array-like, dataframe} of shape (n_rows, n_features)
+            Where the meta-learner has a `task_feature`, with that column, ignored, or without.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        sample_weight : array-like of shape (n_rows,), default=None
+            A row of weight w counts as w rows, of weight 0 not at all; None: each as one.
 
         Returns
         -------
         self : FewShotLearner
-        """
-        frozen = isinstance(self.estimator, FrozenEstimator)
-        inner = self.estimator.estimator if frozen else self.estimator
-        self.meta_learner_ = adapt(inner, X, y)
-        self.n_features_in_ = self.meta_learner_.n_features_in_
-        return self
 
-    @property
-    def classes_(self):
-        """The classes, in the order of `predict_proba`'s columns."""
-        check_is_fitted(self)
-        return self.meta_learner_.classes_
+        Raises
+        ------
+        ValueError
+            If there are no rows, or none of a weight above 0 (`sklearn_meta.adapt` takes that
+            for the prior); if y has a class that no training task had.
+        """
+        if has_no_rows(X):
+            raise ValueError("Found array with 0 sample(s), expected 1 or more to adapt to")
+        if sample_weight is not None:  # all 0 are an error
+            sample_weight = check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        return self._adapt(X, y, sample_weight)
 
     def predict(self, X, return_std=False):
         """Predict rows of the task, as `MetaLearner.predict` does.
@@ -87,24 +117,105 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         y : ndarray of shape (n_rows,) or (n_rows, n_outputs), with its std if asked for
         """
         check_is_fitted(self)
-        return self.meta_learner_.predict(X, return_std=return_std)
+        predicted = self.meta_learner_.predict(self._rows(X), return_std=return_std)
+        return self._as_in_y(predicted)
 
     @available_if(_inner_has("predict_proba"))
     def predict_proba(self, X):
         """Class probabilities of rows of the task, (n_rows, n_classes)."""
         check_is_fitted(self)
-        return self.meta_learner_.predict_proba(X)
+        return self.meta_learner_.predict_proba(self._rows(X))
 
     @available_if(_inner_has("predict_log_proba"))
     def predict_log_proba(self, X):
         """Their logarithm, (n_rows, n_classes)."""
         check_is_fitted(self)
-        return self.meta_learner_.predict_log_proba(X)
+        return self.meta_learner_.predict_log_proba(self._rows(X))
 
     def score(self, X, y, sample_weight=None):
         """Accuracy or R2 on rows of the task."""
-        check_is_fitted(self)
-        return self.meta_learner_.score(X, y, sample_weight=sample_weight)
+        metric = accuracy_score if is_classifier(self) else r2_score
+        return metric(y, self.predict(X), sample_weight=sample_weight)
+
+    def _adapt(self, X, y, sample_weight=None):
+        """As `fit`, where no rows at all give the prior."""
+        meta = self._inner_meta_learner()
+        self._check_classes(meta)
+        if has_no_rows(X):
+            labels, adapted = [], copy.copy(meta)._adapt_to_nothing()
+        else:
+            rows, labels = _rows_of_one_task(meta, X), self._labels(meta, y)
+            adapted = copy.copy(meta).fit_adapt(rows, labels, sample_weight=sample_weight)
+        if is_classifier(meta):
+            if meta._learned.encoder.shared_labels:
+                among = self._shared_classes(labels, sample_weight)
+                adapted._current = replace(adapted._current, among=among)
+            self.classes_ = self._as_in_y(adapted.classes_)
+        self.meta_learner_, self.n_features_in_ = adapted, meta.n_features_in_
+        if hasattr(meta, "feature_names_in_"):
+            self.feature_names_in_ = meta.feature_names_in_
+        return self
+
+    def _inner_meta_learner(self):
+        inner = self.estimator
+        while isinstance(inner, FrozenEstimator):
+            inner = inner.estimator
+        if not hasattr(inner, "fit_adapt"):
+            raise TypeError(f"estimator must be a FrozenEstimator of a MetaLearner, got {inner!r}")
+        check_is_fitted(inner)
+        return inner
+
+    @property
+    def _numbered(self):
+        """Whether y holds numbers of the classes that the parameter names."""
+        return not isinstance(self.classes, str)
+
+    def _as_in_y(self, labels):
+        return np.searchsorted(self.classes, labels) if self._numbered else labels
+
+    def _rows(self, X):
+        """Rows without the column of task ids: there is one task only."""
+        meta = self.meta_learner_
+        return take_off(X, meta.task_feature)[0] if has_task_column(meta, X) else X
+
+    def _check_classes(self, meta):
+        if not self._numbered:
+            if self.classes not in ("seen", "shared"):
+                raise ValueError(
+                    f"classes={self.classes!r}; expected 'seen', 'shared' or an array of classes"
+                )
+        elif not is_classifier(meta):
+            raise ValueError(f"classes is for classifiers, got {self.classes!r} in regression")
+        elif not np.array_equal(np.unique(self.classes), self.classes):
+            raise ValueError(f"classes must be sorted, each once, got {self.classes!r}")
+
+    def _labels(self, meta, y):
+        """The classes of rows, by their numbers where y holds these."""
+        if not is_classifier(meta):
+            return y
+        if not self._numbered:
+            if meta._learned.encoder.shared_labels:
+                _check_not_numbered(y, meta._learned.encoder.targets.classes)
+            return y
+        numbers, classes = column_or_1d(y), np.asarray(self.classes)
+        wrong = [number for number in np.unique(numbers) if number not in range(len(classes))]
+        if wrong:
+            raise ValueError(
+                f"y has {plain(wrong[0])!r}; with the parameter classes={classes.tolist()} it "
+                f"holds their numbers, 0 to {len(classes) - 1}"
+            )
+        return classes[numbers.astype(int)]
+
+    def _shared_classes(self, labels, sample_weight):
+        """Those of the shared classes that the rows of the task may have; None: all."""
+        if not self._numbered and self.classes == "shared":
+            return None
+        labels = np.ravel(np.asarray(labels))
+        if sample_weight is not None and len(labels):
+            labels = labels[np.asarray(sample_weight) > 0]
+        if len(labels):
+            return np.unique(labels)
+        return np.asarray(self.classes) if self._numbered else None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -115,56 +226,28 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-def adapt(fitted, X, y, groups=None):
-    """Adapt a fitted MetaLearner, or a fitted Pipeline or search that ends in one.
+def _rows_of_one_task(meta, X):
+    """Rows without the column of task ids; where they have it, it names one task."""
+    if not has_task_column(meta, X):
+        return X
+    rows, ids = take_off(X, meta.task_feature)
+    names = list(dict.fromkeys(ids.tolist()))
+    if len(names) > 1:
+        raise ValueError(f"a FewShotLearner learns one task, X has rows of [{listed(names)}]")
+    return rows
 
-    Parameters
-    ----------
-    fitted : MetaLearner, Pipeline or search
-        Left as it is.
-    X : {array-like, dataframe} of shape (n_rows, n_features)
-        Support rows, as `fitted` takes them.
-    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-    groups : array-like of shape (n_rows,), default=None
-        Task ids; None: the rows are one task.
 
-    Returns
-    -------
-    object
-        Like `fitted`, adapted.
-
-    Raises
-    ------
-    TypeError
-        If `fitted` does not end in a MetaLearner.
-
-    Examples
-    --------
-    >>> from sklearn.neural_network import MLPRegressor
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> import sklearn_meta
-    >>> from sklearn_meta.datasets import Sinusoids
-    >>> tasks = Sinusoids(n_rows=20).sample(201, random_state=0)
-    >>> meta = sklearn_meta.MetaLearner(MLPRegressor(hidden_layer_sizes=(40, 40)), random_state=0)
-    >>> model = make_pipeline(StandardScaler(), meta)
-    >>> model = model.fit(tasks.X, tasks.y, metalearner__groups=tasks.groups)
-    >>> X, y = tasks[200]
-    >>> bool(sklearn_meta.adapt(model, X[:10], y[:10]).score(X, y) > 0.8)
-    True
-    """
-    if hasattr(fitted, "fit_adapt"):
-        return copy.copy(fitted).fit_adapt(X, y, groups=groups)
-    if isinstance(fitted, Pipeline):
-        *before, (name, last) = fitted.steps
-        Xt = Pipeline(before).transform(X) if before else X
-        adapted = copy.copy(fitted)
-        adapted.steps = [*before, (name, adapt(last, Xt, y, groups))]
-        return adapted
-    if hasattr(fitted, "best_estimator_") and hasattr(fitted, "refit"):
-        adapted = copy.copy(fitted)
-        adapted.best_estimator_ = adapt(fitted.best_estimator_, X, y, groups)
-        return adapted
-    raise TypeError(
-        f"fitted must be a MetaLearner, or a Pipeline or search that ends in one, got {fitted!r}"
-    )
+def _check_not_numbered(y, classes):
+    """What ensembles have numbered is no label; where it looks like it, say so."""
+    y = np.asarray(y)
+    if y.dtype.kind not in "iu":
+        return
+    known, numbers = set(classes.tolist()), np.unique(y).tolist()
+    unknown = [number for number in numbers if number not in known]
+    if unknown and numbers[0] >= 0 and numbers[-1] < len(known):
+        raise ValueError(
+            f"y has the class {unknown[0]}, which no training task had; expected one of "
+            f"{classes.tolist()}. VotingClassifier, StackingClassifier, BaggingClassifier and "
+            "cross_val_predict number the classes of a task from 0: name these to the learner, "
+            "learner_.set_params(classes=np.unique(y)) with the y of the task"
+        )

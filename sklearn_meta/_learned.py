@@ -29,11 +29,14 @@ class KnownTasks(Cached):
     adapted : AdaptedTasks
     classes : list of ndarray or None
         Of each task, where each has its own.
+    among : ndarray or None
+        Where classes are shared, those that the rows can have; None: any.
     """
 
     ids: np.ndarray
     adapted: AdaptedTasks
     classes: list | None
+    among: np.ndarray | None = None
 
     def __len__(self):
         return len(self.ids)
@@ -139,7 +142,10 @@ class Learned:
             return self.algorithm.prior(self.network, self.params).outputs(self.network, X)
 
         with blas_threads():
-            return self._answer(asked, known, unknown)
+            z = self._answer(asked, known, unknown)
+        if asked.tasks is None or asked.tasks.among is None:
+            return z
+        return _rule_out(z, ~np.isin(self.encoder.targets.classes, asked.tasks.among))
 
     def std(self, asked):
         """Predictive standard deviation of rows, as the network sees targets, (rows, outputs)."""
@@ -213,6 +219,14 @@ class Learned:
             raise ValueError(
                 f"return_std=True needs a Bayesian algorithm; {self.algorithm} is none"
             )
+
+
+def _rule_out(z, classes):
+    """Outputs (rows, outputs) by which the classes of the mask (classes,) cannot be."""
+    if z.shape[1] > 1:
+        return np.where(classes, -np.inf, z).astype(z.dtype, copy=False)
+    first, second = classes  # the one output is the logit of the second
+    return np.full_like(z, np.inf if first else -np.inf) if first or second else z
 
 
 def _concatenate(parts):

@@ -22,9 +22,11 @@ from .encoding._input import (
     learnable,
     names_seen,
     query_rows,
+    support_tasks,
     task_collection,
     task_source,
 )
+from .export import ignore_task_feature
 from .network import both_classes
 from .tasks._episodes import EpisodeSampler
 from .tasks._ids import kinds_of
@@ -58,8 +60,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     algorithm : str or MetaAlgorithm, default="bayesian_head"
         How a task is learned, see `sklearn_meta.algorithms`: a name or an instance.
     task_feature : str or int, default=None
-        The column of X that holds the task id; it is taken off before the estimator sees
-        X. It works where `groups` cannot be passed, as in `cross_val_score`.
+        The column of X that holds the task id, never scaled; it is taken off before the
+        estimator sees X. It works where `groups` cannot be passed, as in `cross_val_score`. Once
+        fitted, rows without it are those of a task without an id.
     n_shots : int, (int, int) or "auto", default="auto"
         Support rows of a training episode, in classification of each class: a number, a
         range from which each task and episode draws one anew, or "auto", so that the learned
@@ -115,7 +118,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     algorithm_ : MetaAlgorithm
         How a task is learned.
     estimator_ : MLPRegressor, MLPClassifier or Pipeline
-        The meta-learned prior, fitted: what predicts for an unknown task.
+        The meta-learned prior, fitted: what predicts for an unknown task. With `task_feature` a
+        Pipeline, which ignores that column where it is there.
     tasks_ : ndarray of shape (n_adapted,)
         Ids of the adapted tasks.
     classes_ : ndarray of shape (n_classes,)
@@ -143,6 +147,10 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
+    `sample_weight` weighs the rows that a task is adapted to, in `fit_adapt`, `adapt` and
+    `learner_`: a row of weight 2 counts as that row twice. `fit` takes none, since it draws
+    episodes of rows at random: there, a weight could not be the same as repetition.
+
     Losses are means over rows, with no factor 1/2. What is validated, kept and adapted from is
     the running average of the parameters over about the last 100 meta-steps.
 
@@ -294,51 +302,65 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         self.__dict__ = vars(fitted)
         return self
 
-    def fit_adapt(self, X, y=None, groups=None):
+    def fit_adapt(self, X, y=None, groups=None, sample_weight=None):
         """Learn a new task from its support rows, or with task ids many at once.
 
         What is meta-learned stays as it is. Rows that name no task are the task that
-        `predict` without groups then serves; tasks with an id join those already known.
+        `predict` without groups then serves; tasks with an id join those already known. With no
+        rows at all, or none that counts, the task without an id gets the prior.
 
         Parameters
         ----------
         X, y, groups
             As in `fit`, but no distribution. Of a TaskCollection with `is_support`, the
-            support rows.
+            support rows. With `task_feature`, rows may also lack that column: they name no task.
+        sample_weight : array-like of shape (n_rows,), default=None
+            A row of weight w counts as w rows, of weight 0 not at all; None: each as one.
+            (With `Reptile`, see there.)
 
         Returns
         -------
         self : MetaLearner
+
+        Raises
+        ------
+        ValueError
+            If rows, tasks or weights will not do; nothing is changed then.
         """
         check_is_fitted(self)
-        tasks = task_collection(self, X, y, groups)
-        if tasks.is_support is not None:
-            tasks = tasks.select(tasks.is_support)
-        self._serve(self._learned.encoder.encode(tasks))
+        self._serve(self._encode_support(X, y, groups, sample_weight))
         return self
 
-    def adapt(self, X, y):
+    def adapt(self, X, y, sample_weight=None):
         """Learn a new task without changing self.
 
         Parameters
         ----------
         X : {array-like, dataframe} of shape (n_rows, n_features)
-            Support rows of one task.
+            Support rows of one task; none: what predicts is the prior.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        sample_weight : array-like of shape (n_rows,), default=None
+            As in `fit_adapt`.
 
         Returns
         -------
         MLPRegressor, MLPClassifier or Pipeline
             A fitted clone of `estimator` for this task; of `DeepKernelGP`, a Pipeline that
-            ends in a Gaussian process. It takes rows without the column that `task_feature`
-            names.
+            ends in a Gaussian process. With `task_feature` a Pipeline, too, which takes rows
+            with that column, ignored, or without it.
+
+        Raises
+        ------
+        ValueError
+            If rows or weights will not do, or are of more than one task.
         """
         check_is_fitted(self)
-        tasks = task_collection(self, X, y)
-        if len(tasks) != 1:
-            raise ValueError(f"adapt takes the rows of one task, got {len(tasks)} tasks")
-        learned = self._learned
-        return learned.export(learned.learn(learned.encoder.encode(tasks)), 0)
+        encoded, learned = self._encode_support(X, y, None, sample_weight), self._learned
+        if len(encoded.ids) != 1:
+            raise ValueError(f"adapt takes the rows of one task, got {len(encoded.ids)} tasks")
+        if not len(encoded.arrays.X):
+            return self._take_ids_too(learned.export_prior())
+        return self._take_ids_too(learned.export(learned.learn(encoded), 0))
 
     @property
     def learner_(self):
@@ -371,7 +393,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         if "_learned" not in vars(self) or not self._learned.encoder.is_classifier:
             raise AttributeError(f"{type(self).__name__} has no classes_")
         if self._learned.encoder.shared_labels:
-            return self._learned.encoder.targets.classes
+            among = None if self._current is None else self._current.among
+            return self._learned.encoder.targets.classes if among is None else among
         tasks = self._current or self._known
         if tasks is None:
             raise AttributeError("each task has classes of its own, and none was adapted yet")
@@ -435,6 +458,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             proba, std = both_classes(proba), std if std is None else np.tile(std, 2)
         if not learned.encoder.shared_labels:
             proba, std = (asked.tasks.in_columns(part, asked.place) for part in (proba, std))
+        elif asked.tasks is not None and asked.tasks.among is not None:
+            columns = np.isin(learned.encoder.targets.classes, asked.tasks.among)
+            proba, std = proba[:, columns], std if std is None else std[:, columns]
         return (proba, std) if return_std else proba
 
     @available_if(_classifies)
@@ -639,13 +665,28 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         params = algorithm.calibrate(encoder.network, params, *validation)
         state.rebase(params)
         self._learned, self._training = Learned(encoder, algorithm, params), state
-        self.algorithm_, self.estimator_ = algorithm, self._learned.export_prior()
+        self.algorithm_ = algorithm
+        self.estimator_ = self._take_ids_too(self._learned.export_prior())
         self.n_iter_ = state.n_iter
 
     def _forget(self, n_tasks):
         """The parameters have moved on: what was adapted with the old ones is no more."""
         self.n_tasks_ = n_tasks
         self._known = self._current = None
+
+    def _encode_support(self, X, y, groups, sample_weight):
+        """Support rows in numbers."""
+        tasks, weight = support_tasks(self, X, y, groups, sample_weight)
+        encoder = self._learned.encoder
+        return encoder.nothing() if tasks is None else encoder.encode(tasks, weight)
+
+    def _adapt_to_nothing(self):
+        """As `fit_adapt` without rows."""
+        self._serve(self._learned.encoder.nothing())
+        return self
+
+    def _take_ids_too(self, exported):
+        return exported if self.task_feature is None else ignore_task_feature(exported, self)
 
     def _serve(self, encoded):
         """Learn tasks and serve them from now on."""

@@ -133,10 +133,10 @@ ROWS = {
     ),
     "one row": (lambda m, X, y, g: m.fit(X[:1], y[:1]), ValueError, "n_samples=1"),
     "no rows": (lambda m, X, y, g: m.fit(X[:0], y[:0], g[:0]), ValueError, r"0 sample\(s\)"),
-    "no rows to adapt to": (
-        lambda m, X, y, g: m.adapt(X[:0], y[:0]),
+    "no rows to adapt to, but targets": (
+        lambda m, X, y, g: m.adapt(X[:0], y[:1]),
         ValueError,
-        r"0 sample\(s\)",
+        "y has 1 entries, expected 0",
     ),
     "no rows to predict": (lambda m, X, y, g: m.predict(X[:0]), ValueError, r"0 sample\(s\)"),
     "no columns": (lambda m, X, y, g: m.fit(X[:, :0], y, g), ValueError, r"0 feature\(s\)"),
@@ -348,10 +348,11 @@ def test_groups_besides_task_feature(task_frame):
         check_error(meta, call, ValueError, "groups must be None where task_feature='store'")
 
 
-def test_task_feature_must_be_there_in_predict(task_frame):
+def test_task_feature_must_be_there_in_training(task_frame):
     X, y = task_frame.drop(columns="y"), task_frame["y"]
     meta = MetaLearner(MLPRegressor(), task_feature="store", max_iter=3).fit(X, y)
-    check_error(meta, lambda m: m.predict(X[["a", "b", "c"]]), ValueError, "store")
+    for call in (lambda m: m.fit(X[["a", "b", "c"]], y), lambda m: m.partial_fit(X[[*"abc"]], y)):
+        check_error(meta, call, ValueError, "store")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
         what it is instead, (size,), found the plain way.
     row_order_matters : bool
         Whether `learn` takes rows in their order, as minibatches do, by default False. Where it
-        does, a row of weight w counts as w rows among those that it is taken with.
+        does, a row of weight w counts as that row w times in a row.
     """
 
     losses = tuple(LOSSES)

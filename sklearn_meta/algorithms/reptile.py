@@ -1,5 +1,6 @@
 """Reptile: the start moves towards what each task's training leads to."""
 
+import math
 from numbers import Integral, Real
 
 import numpy as np
@@ -29,6 +30,13 @@ class Reptile(MetaAlgorithm):
         Number of steps on a new task; None takes `inner_steps`.
     inner_batch_size : int, default=10
         Rows of a minibatch. Step j takes every k-th row from row j on, with k minibatches.
+
+    Notes
+    -----
+    Minibatches are dealt by weight: rows lie on a line, as long as each one weighs, and its pieces
+    of length 1 go to the minibatches in turn. So a row of weight 2 is learned exactly as that row
+    twice in a row, and one of weight 0 not at all. With more rows than `inner_batch_size` the
+    order of rows matters, and so does where in it a row is repeated.
 
     References
     ----------
@@ -87,12 +95,16 @@ class Reptile(MetaAlgorithm):
         start = params.vector[: network.layout.size]
         total = np.zeros_like(start)
         for (task,) in single_tasks(support.join(query)):
-            (rows,), end = task.weight.nonzero()[1:], start
-            n_batches = max(1, -(-len(rows) // self.inner_batch_size))
+            end, stops = start, np.cumsum(task.weight[0], dtype=float)
+            n_batches = int(self._n_batches(stops[-1]))
             for step in range(self.inner_steps):
-                chosen = np.zeros_like(task.weight)
-                chosen[:, rows[step % n_batches :: n_batches]] = 1
-                minibatch = task._replace(weight=task.weight * chosen)
+                weight = np.zeros_like(task.weight)
+                for row, stop in enumerate(stops):
+                    first = stop - float(task.weight[0, row])
+                    for piece in range(math.floor(first), math.ceil(stop)):
+                        if piece % n_batches == step % n_batches:
+                            weight[0, row] += min(stop, piece + 1) - max(first, piece)
+                minibatch = task._replace(weight=weight)
                 end = end - self.inner_lr * loss_gradient(network, end, minibatch)
             total += (start - end) / (self.inner_lr * self.inner_steps)
         return params.gradient(total / len(support.X)).vector
@@ -104,12 +116,18 @@ class Reptile(MetaAlgorithm):
 
     def _scales(self, network, rows, n_steps):
         """What the rows count in each step: those of its minibatch, (tasks, rows, 1)."""
-        counts = np.count_nonzero(rows.weight, axis=1)  # (tasks,)
-        n_batches = np.maximum(1, -(-counts // self.inner_batch_size))[:, None]
-        place = np.cumsum(rows.weight > 0, axis=1) - 1  # of the rows that count
+        # where on the line rows begin and end
+        ends = np.zeros((len(rows.weight), rows.weight.shape[1] + 1))
+        np.cumsum(rows.weight, axis=1, dtype=float, out=ends[:, 1:])
+        n_batches = self._n_batches(ends[:, -1:])
+        rounds, place = np.divmod(ends, n_batches)
         steps = []
         for step in range(n_steps):
-            chosen = place % n_batches == step % n_batches
-            minibatch = rows._replace(weight=rows.weight * chosen)
-            steps.append(network.loss.scale(minibatch))
+            before = rounds + np.clip(place - step % n_batches, 0, 1)  # of this minibatch
+            weight = np.diff(before, axis=1).astype(rows.weight.dtype)
+            steps.append(network.loss.scale(rows._replace(weight=weight)))
         return steps
+
+    def _n_batches(self, weight):
+        """Minibatches of rows of that weight together, whose rounding makes no further one."""
+        return np.maximum(1, np.ceil(np.round(weight / self.inner_batch_size, 9)))

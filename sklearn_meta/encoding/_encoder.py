@@ -107,13 +107,30 @@ class Encoder:
     def shared_labels(self):
         return not self.is_classifier or self.targets.classes is not None
 
-    def encode(self, collection):
-        """The collection in numbers."""
+    def encode(self, collection, weight=None):
+        """The collection in numbers, its rows of these weights (rows,); None: of weight 1."""
         X = self.features.transform(collection.X, collection)
-        return self._with_targets(X, collection)
+        return self._with_targets(X, collection, weight)
 
-    def _with_targets(self, X, collection):
-        rows = {"X": X, "offsets": collection.offsets, "is_support": collection.is_support}
+    def nothing(self):
+        """The task without an id, of which there are no rows."""
+        if not self.shared_labels:
+            raise ValueError(
+                "there are no rows to adapt to, and the prior knows no classes: each task has its "
+                "own"
+            )
+        X = np.empty((0, self.network.layer_units[0]), self.dtype)
+        y = np.empty((0, self.network.n_outputs), self.dtype)
+        labels = np.empty(0, np.intp) if self.is_classifier else None
+        return Encoded(np.array([None]), TaskArrays(X, y, np.array([0, 0]), labels), None)
+
+    def _with_targets(self, X, collection, weight=None):
+        rows = {
+            "X": X,
+            "offsets": collection.offsets,
+            "is_support": collection.is_support,
+            "weight": None if weight is None else weight.astype(self.dtype),
+        }
         if not self.is_classifier:
             y = self.targets.encode(collection.y, self.dtype)
             return Encoded(collection.task_ids, TaskArrays(y=y, **rows), None)

@@ -1,5 +1,6 @@
 """What users hand over, checked where it enters: rows, task ids, collections, distributions."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -10,8 +11,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from .._compat import num_features, num_samples
-from .._messages import plain, warn
+from .._compat import check_sample_weight, num_features, num_samples
+from .._messages import listed, plain, warn
 from ..tasks import TaskCollection
 from ..tasks._ids import check_groups, missing_values
 from ._encoder import split_estimator
@@ -45,7 +46,7 @@ def task_source(meta, X, y, groups, random_state, *, reset):
     """What `fit` was handed, checked: a TaskSource."""
     kind = _kind(X)
     if kind != "a distribution of tasks":
-        tasks = _collection(kind, meta, X, y, groups, reset)
+        tasks, _ = _collection(kind, meta, X, y, groups, reset)
         return TaskSource(tasks, is_rows=kind == "rows")
     _no_rows_besides("a distribution of tasks", y, groups)
 
@@ -63,15 +64,59 @@ def task_collection(meta, X, y=None, groups=None, *, reset=False):
 
     Rows that name no task are one task with the id None.
     """
+    return _collection(_kind(X), meta, X, y, groups, reset)[0]
+
+
+def support_tasks(meta, X, y=None, groups=None, sample_weight=None):
+    """Support rows of tasks to adapt to as a checked TaskCollection, and what each row counts.
+
+    Rows of weight 0 are left out, as are those that a collection does not mark as support.
+
+    Returns
+    -------
+    collection : TaskCollection or None
+        None where no row is left.
+    weight : ndarray of shape (n_rows,) or None
+        None where none are given.
+    """
     kind = _kind(X)
-    if kind == "a distribution of tasks":
-        raise ValueError(f"X must be rows or a task collection here, got {kind}")
-    return _collection(kind, meta, X, y, groups, reset)
+    if kind == "rows":
+        meta = as_handed(meta, X)
+        if y is not None and has_no_rows(X):
+            _check_no_rows(meta, X, y, groups, sample_weight)
+            return None, None
+    tasks, order = _collection(kind, meta, X, y, groups, reset=False)
+    marked = tasks if tasks.is_support is None else tasks.select(tasks.is_support)
+    if sample_weight is None:
+        return marked, None
+    options = {"dtype": np.float64, "ensure_non_negative": True, "allow_all_zero_weights": True}
+    weight = check_sample_weight(sample_weight, tasks.X, **options)[order]
+    if tasks.is_support is not None:
+        weight = weight[tasks.is_support]
+    counting = marked.select(weight > 0)
+    counting = counting.take(np.flatnonzero(counting.sizes))
+    return (counting, weight[weight > 0]) if counting.n_rows else (None, None)
+
+
+def has_no_rows(X):
+    """Whether X is rows, but none."""
+    return hasattr(X, "__len__") and is_rows(X) and num_samples(X) == 0
+
+
+def _check_no_rows(meta, X, *others):
+    """Of no rows: the columns are those of `fit`, and nothing else has rows, either."""
+    validate_data(meta, X, reset=False, skip_check_array=True)
+    for name, values in zip(("y", "groups", "sample_weight"), others, strict=True):
+        if values is not None and num_samples(values):
+            raise ValueError(f"{name} has {num_samples(values)} entries, expected 0 as X has rows")
 
 
 def _collection(kind, meta, X, y, groups, reset):
+    """A checked TaskCollection, and where its rows stood in what was handed over."""
+    if kind == "a distribution of tasks":
+        raise ValueError(f"X must be rows or a task collection here, got {kind}")
     from_input = _from_rows if kind == "rows" else _from_tasks
-    collection = from_input(meta, X, y, groups, reset)
+    collection, order = from_input(meta, X, y, groups, reset)
     if not is_classifier(meta.estimator):
         check_finite("y", collection.y, collection)
     empty = np.flatnonzero(collection.sizes == 0)
@@ -79,14 +124,14 @@ def _collection(kind, meta, X, y, groups, reset):
         raise ValueError(
             f"task {plain(collection.task_ids[empty[0]])!r} has 0 rows, expected 1 or more"
         )
-    return collection
+    return collection, order
 
 
 def query_rows(meta, X, groups=None):
     """Checked feature rows, and the task id of each (None where rows name no task)."""
     if not is_rows(X):
         raise ValueError(f"X must be rows here, got {_kind(X)}; of a TaskCollection pass its X")
-    rows, groups = _split_rows(meta, X, groups, reset=False)
+    rows, groups = _split_rows(as_handed(meta, X), X, groups, reset=False)
     return rows, None if groups is None else check_groups(groups, num_samples(rows))
 
 
@@ -121,7 +166,7 @@ def _from_tasks(meta, X, y, groups, reset):
     if len(collection) == 0 or collection.n_rows == 0:
         raise ValueError(f"X must hold at least one task with rows, got {collection!r}")
     X = _check_rows(meta, collection.X, reset)
-    return replace(collection, X=X, y=_check_y(meta, collection.y))
+    return replace(collection, X=X, y=_check_y(meta, collection.y)), slice(None)
 
 
 def _from_rows(meta, X, y, groups, reset):
@@ -135,8 +180,9 @@ def _from_rows(meta, X, y, groups, reset):
     if num_samples(rows) != len(y):
         raise ValueError(f"y has {len(y)} entries, expected {num_samples(rows)} as X has rows")
     if groups is None:
-        return TaskCollection(rows, y, np.array([0, len(y)]), np.array([None]))
-    return TaskCollection.from_arrays(rows, y, groups)
+        return TaskCollection(rows, y, np.array([0, len(y)]), np.array([None])), slice(None)
+    numbered = TaskCollection.from_arrays(rows, np.arange(len(y)), groups)
+    return replace(numbered, y=y[numbered.y]), numbered.y
 
 
 def _split_rows(meta, X, groups, *, reset):
@@ -152,12 +198,60 @@ def _split_rows(meta, X, groups, *, reset):
         check_array(X)  # says what to do instead
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
     validate_data(meta, X, reset=reset, skip_check_array=True)
-    X, groups = _take_off(X, meta.task_feature)
+    X, groups = take_off(X, meta.task_feature)
+    _check_not_scaled(groups, meta.task_feature)
     return _check_numeric(meta, X), groups
 
 
-def _take_off(X, task_feature):
+def as_handed(meta, X):
+    """The meta-learner as if it had never had a column of task ids, where rows X lack it.
+
+    Dataframes tell by its name, arrays by the number of their columns.
+    """
+    if meta.task_feature is None or has_task_column(meta, X):
+        return meta
+    bare, names = copy.copy(meta), names_seen(meta)
+    bare.task_feature, bare.n_features_in_ = None, meta.n_features_in_ - 1
+    if names is not None:
+        bare.feature_names_in_ = np.array(names, dtype=object)
+    return bare
+
+
+def has_task_column(meta, X):
+    """Whether rows have the column of task ids, if that is where the fitted meta-learner looks."""
+    if meta.task_feature is None:
+        return False
+    names = getattr(meta, "feature_names_in_", None)
+    return has_column(X, meta.task_feature, names, meta.n_features_in_)
+
+
+def has_column(X, task_feature, names, n_features):
+    """Whether rows have the column of task ids; with it, they have these names."""
+    if hasattr(X, "columns") and names is not None:
+        name = task_feature if isinstance(task_feature, str) else names[task_feature]
+        return name in X.columns
+    return num_features(X) != n_features - 1
+
+
+def _check_not_scaled(ids, task_feature):
+    """Ids are no fractions, as those that a step before has scaled are."""
+    if ids.dtype == object:
+        ids = np.array([value for value in ids if isinstance(value, float | np.floating)])
+    if ids.dtype.kind != "f":
+        return
+    fractions = np.unique(ids[np.isfinite(ids) & (ids != np.round(ids))])
+    if len(fractions):
+        raise ValueError(
+            f"task_feature={task_feature!r} has the task ids {listed(fractions)}, expected "
+            "whole numbers, text or dates: has a step before the MetaLearner scaled them? Put it "
+            "inside, MetaLearner(make_pipeline(StandardScaler(), mlp), task_feature=...), where "
+            "it never sees the ids"
+        )
+
+
+def take_off(X, task_feature):
     """X without the column of task ids, and that column."""
+    X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
     columns = list(getattr(X, "columns", range(num_features(X))))
     if isinstance(task_feature, str) and task_feature not in columns:
         raise ValueError(f"task_feature={task_feature!r} is no column of X; it has {columns}")

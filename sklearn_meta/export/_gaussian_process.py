@@ -48,7 +48,7 @@ class CentredGaussianProcess(GaussianProcessRegressor):
     Parameters
     ----------
     kernel : Kernel
-        Of scikit-learn; kept as it is.
+        Of scikit-learn, the sum of one and a WhiteKernel; kept as it is.
     coef : ndarray of shape (n_features,) or (n_features, n_outputs)
         Of the mean function.
     intercept : float or ndarray of shape (n_outputs,)
@@ -62,9 +62,17 @@ class CentredGaussianProcess(GaussianProcessRegressor):
         self.intercept = intercept
         self.scale = scale
 
-    def fit(self, X, y):
-        """Condition the process on rows X (n_rows, n_features) and targets y."""
-        return super().fit(X, (y - self._mean(X)) / self.scale)
+    def fit(self, X, y, sample_weight=None):
+        """Condition the process on rows X (n_rows, n_features) and targets y.
+
+        A row of weight w counts as w rows: its noise is a w-th of a row's.
+        """
+        if sample_weight is not None:  # scikit-learn's own takes noise beyond the kernel's only
+            self.alpha = self.kernel.k2.noise_level * (1 / np.asarray(sample_weight) - 1)
+        try:
+            return super().fit(X, (y - self._mean(X)) / self.scale)
+        finally:
+            self.alpha = 0.0
 
     def predict(self, X, return_std=False, return_cov=False):
         """Predictive mean, and the standard deviation or covariance if asked for."""
@@ -95,13 +103,13 @@ class LabelRegression(ClassifierMixin, BaseEstimator):
         self.classes = classes
         self.gain = gain
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Fit the regressor to rows X (n_rows, n_features) and classes y (n_rows,)."""
         self.classes_ = np.asarray(self.classes)
         labels = 2 * (np.asarray(y)[:, None] == self.classes_) - 2 / len(self.classes_)
         if len(self.classes_) == 2:
             labels = labels[:, 1]
-        self.regressor_ = clone(self.regressor).fit(X, labels)
+        self.regressor_ = clone(self.regressor).fit(X, labels, sample_weight)
         return self
 
     def predict_proba(self, X):
@@ -129,12 +137,13 @@ def fitted_process(task, encoder, classes):
     target = task.residual + affine(F, weights, bias)  # (rows, outputs)
     if encoder.is_classifier:
         codes = target.argmax(axis=1) if target.shape[1] > 1 else (target[:, 0] > 0).astype(int)
-        return features, _label_regression(task, kernel, classes).fit(F, classes[codes])
+        classifier = _label_regression(task, kernel, classes)
+        return features, classifier.fit(F, classes[codes], task.weight)
     weights, bias = encoder.targets.fold(weights, bias)
     outputs = 0 if encoder.targets.flat else slice(None)
     mean = {"coef": weights[:, outputs], "intercept": bias[outputs]}
     regressor = CentredGaussianProcess(kernel, **mean, scale=encoder.targets.scale[outputs])
-    return features, regressor.fit(F, encoder.targets.decode(target))
+    return features, regressor.fit(F, encoder.targets.decode(target), task.weight)
 
 
 def _label_regression(task, kernel, classes):

@@ -58,6 +58,8 @@ class TaskArrays(Ragged):
     n_classes : ndarray of shape (tasks,) or None
         Where each task has classes of its own, how many.
     is_support : ndarray of shape (rows,) or None
+    weight : ndarray of shape (rows,) or None
+        A row of weight w counts as w rows; None: each as one.
     """
 
     X: np.ndarray = field(metadata=PER_ROW)
@@ -66,6 +68,7 @@ class TaskArrays(Ragged):
     labels: np.ndarray | None = field(default=None, metadata=PER_ROW)
     n_classes: np.ndarray | None = field(default=None, metadata=PER_TASK)
     is_support: np.ndarray | None = field(default=None, metadata=PER_ROW)
+    weight: np.ndarray | None = field(default=None, metadata=PER_ROW)
 
     def batch(self, tasks, starts, counts, rows=None):
         """A padded batch: of each task, `counts` rows from the place `starts` on.
@@ -79,7 +82,10 @@ class TaskArrays(Ragged):
         mask = None
         if self.n_classes is not None:
             mask = logit_mask(self.n_classes[tasks], y.shape[-1], X.dtype)
-        return TaskBatch(X, y, filled.astype(X.dtype), mask)
+        weight = filled.astype(X.dtype)
+        if self.weight is not None:
+            weight *= self.weight.take(index)
+        return TaskBatch(X, y, weight, mask)
 
     def full_batch(self, tasks):
         """A padded batch of all rows of the given tasks."""

@@ -77,11 +77,9 @@ def check_row_weights(algorithm, case):
     found = learned_outputs(algorithm, episode._replace(support=more))
     what, other = "what is learned with further rows of weight 0", "what is learned without them"
     assert_close(found, outputs(adapted, episode), 1e-12, what, other)
-    if algorithm.row_order_matters:
-        return
     heavy, once = support.weight.copy(), support.weight.copy()
     heavy[:, 0], once[:, 0] = 2, 1
-    twice = rows_of(support._replace(weight=once), [0, *everything])
+    twice = rows_of(support._replace(weight=once), [0, *everything])  # the two in a row
     by_weight, by_row = (
         learned_outputs(algorithm, episode._replace(support=batch))
         for batch in (support._replace(weight=heavy), twice)

@@ -13,11 +13,24 @@ def draw(case):
     network = make_network(case)
     rng = np.random.RandomState(0)
     support, query = (ragged_batch(rng, network, sizes) for sizes in ((6, 3, 5), (4, 7, 2)))
+    support, query = (whole_weights(rng, batch) for batch in (support, query))
     return network, make_params(Reptile(), network), support, query
 
 
+def whole_weights(rng, batch):
+    """Weights of 1 to 3 in place of what they were, so that rows can be repeated instead."""
+    whole = rng.randint(1, 4, batch.weight.shape)
+    return batch._replace(weight=np.where(batch.weight > 0, whole, 0.0))
+
+
 def plain_sgd(network, vector, task, inner_lr, n_steps, batch_size):
-    """Stochastic gradient descent on one task's rows, minibatch by minibatch."""
+    """Stochastic gradient descent on one task's rows, minibatch by minibatch.
+
+    Rows are repeated as often as they weigh.
+    """
+    repeats = task.weight[0].astype(int)
+    parts = (np.repeat(part, repeats, axis=1) for part in (task.X, task.y, 0 * task.weight + 1))
+    task = TaskBatch(*parts)
     n_batches = int(np.ceil(task.X.shape[1] / batch_size))
     for step in range(n_steps):
         rows = slice(step % n_batches, None, n_batches)

@@ -212,3 +212,14 @@ def test_the_first_row_of_a_task_behind_an_empty_one_is_found():
     offsets, ids = np.array([0, 3, 3, 8]), np.array([7, 8, 9])
     with pytest.raises(ValueError, match="in task 9, its row 0;"):
         encoder.encode(TaskCollection(X, collection.y, offsets, ids))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_are_passed_on(dtype):
+    collection = make_collection(dtype=dtype)
+    encoder = fit(REGRESSOR, collection)
+    assert encoder.encode(collection).arrays.weight is None
+    weight = np.arange(1.0, collection.n_rows + 1)
+    arrays = encoder.encode(collection, weight).arrays
+    np.testing.assert_array_equal(arrays.weight, weight)
+    assert arrays.weight.dtype == dtype

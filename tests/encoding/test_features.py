@@ -69,7 +69,7 @@ def test_fit_runs_the_steps_over_the_rows_once():
     rng = np.random.RandomState(0)
     X, groups = rng.standard_normal((60, 2)), np.repeat(np.arange(6), 10)
     mlp = MLPRegressor(hidden_layer_sizes=())
-    meta = MetaLearner(make_pipeline(Spy(), mlp), max_iter=2)
+    meta = MetaLearner(make_pipeline(Spy(), mlp), handle_unknown="prior", max_iter=2)
     meta.fit(X, X[:, 0], groups)
     assert Spy.calls == ["fit", "transform"]
     meta.predict(X[:3])

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ def make_arrays(sizes, dtype=np.float64, n_classes=None, n_outputs=2):
         labels=labels,
         n_classes=None if n_classes is None else np.array(n_classes),
         is_support=np.arange(n) % 3 == 0,
+        weight=np.random.RandomState(1).uniform(0.5, 2, n).astype(dtype),
     )
 
 
@@ -43,12 +45,20 @@ def test_take_and_full_batch_are_loops_over_tasks(drawn):
     assert taken.n_classes.tolist() == [task + 1 for task in tasks]
     for i, task in enumerate(tasks):
         rows, filled = rows_of(arrays, task), batch.weight[i] > 0
-        for name in ("X", "y", "labels", "is_support"):
+        for name in ("X", "y", "labels", "is_support", "weight"):
             expected = getattr(arrays, name)[rows]
             np.testing.assert_array_equal(getattr(taken, name)[rows_of(taken, i)], expected)
         np.testing.assert_array_equal(batch.X[i, filled], arrays.X[rows])
         np.testing.assert_array_equal(batch.y[i, filled], arrays.y[rows])
+        np.testing.assert_array_equal(batch.weight[i, filled], arrays.weight[rows])
         assert filled.sum() == sizes[task]
+
+
+def test_without_weights_each_row_counts_as_one():
+    arrays = replace(make_arrays([2, 0, 3], np.float32), weight=None)
+    weight = arrays.full_batch(np.arange(3)).weight
+    np.testing.assert_array_equal(weight, [[1, 1, 0], [0, 0, 0], [1, 1, 1]])
+    assert weight.dtype == np.float32
 
 
 @few_examples
@@ -60,7 +70,7 @@ def test_select_keeps_the_tasks_and_drops_rows(sizes, seed):
     assert len(selected) == len(sizes)
     for task in range(len(sizes)):
         rows = rows_of(arrays, task)
-        for name in ("X", "y", "labels", "is_support"):
+        for name in ("X", "y", "labels", "is_support", "weight"):
             np.testing.assert_array_equal(
                 getattr(selected, name)[rows_of(selected, task)],
                 getattr(arrays, name)[rows][mask[rows]],
@@ -77,7 +87,7 @@ def test_concatenate_puts_one_behind_the_other():
     np.testing.assert_array_equal(both.n_classes, [2, 1, 2, 1, 2])
     for i in range(5):
         part, task = (first, i) if i < 3 else (second, i - 3)
-        for name in ("X", "y", "labels", "is_support"):
+        for name in ("X", "y", "labels", "is_support", "weight"):
             np.testing.assert_array_equal(
                 getattr(both, name)[rows_of(both, i)], getattr(part, name)[rows_of(part, task)]
             )
