@@ -548,8 +548,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     def _episodes(self, source, encoder, arrays, random_state):
         """A stream of episodes to train on, and the episode of the validation tasks."""
         options = self._episode_options()
-        sampler = EpisodeSampler(arrays, **options)
         if source.draw is None:
+            sampler = EpisodeSampler(arrays, **options)
             training, validation = self._split_tasks(len(arrays), random_state)
             stream = CollectionStream(sampler, training, self.meta_batch_size)
             return stream, sampler.draw(validation, random_state)
@@ -559,6 +559,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
 
         task_size = arrays.X.size / len(arrays)
         stream = DistributionStream(sample, options, self.meta_batch_size, task_size)
+        if source.validation is not None:
+            arrays = self._encode_training(source.validation, encoder).arrays
+        sampler = EpisodeSampler(arrays, **options)
         return stream, sampler.draw(np.arange(len(arrays)), random_state)
 
     def _episode_options(self):
