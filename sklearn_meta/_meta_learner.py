@@ -85,7 +85,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         parameters that did best on them are the ones kept. False trains on all tasks for
         `max_iter` meta-steps.
     validation_fraction : float, default=0.1
-        Share of tasks held out. If that is less than one task, the training tasks validate.
+        Share of tasks held out; of a distribution, of what its tasks are drawn from (see `fit`).
+        If that is less than one task, the training tasks validate.
     normalize_y : bool, default=True
         Standardise regression targets over the pooled rows (Poisson: divide by the mean).
     shared_labels : bool or "auto", default="auto"
@@ -232,7 +233,11 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         ----------
         X : {array-like, dataframe} of shape (n_rows, n_features), or tasks
             Rows; or a TaskCollection, a list of (X, y), or a distribution of tasks, that is
-            any object with ``sample(n_tasks, random_state) -> TaskCollection``.
+            any object with ``sample(n_tasks, random_state) -> TaskCollection``. It may also have
+            ``split(fraction, random_state) -> (training, validation)``, two distributions that
+            share nothing (classes, rows), the second with about that fraction, or None where it
+            has too little: with `early_stopping` the second validates. Without a `split`, a
+            sample of it validates, which cannot show when its classes are learned by heart.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
             Targets of the rows; None where X is tasks.
         groups : array-like of shape (n_rows,), default=None
@@ -247,6 +252,12 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         ------
         ValueError
             If the tasks, rows or parameters will not do; nothing is changed then.
+
+        Warns
+        -----
+        UserWarning
+            If a distribution has too little to split, and early stopping so validates on what
+            is trained on.
         """
         check_parameters(self)
         fitted = copy.copy(self)  # self stays as it is if anything goes wrong

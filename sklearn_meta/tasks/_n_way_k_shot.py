@@ -34,7 +34,8 @@ class NWayKShot:
 
     A task has `n_way` classes drawn at random, and of each `n_shots` rows of support and
     `n_query` others of query. `MetaLearner.fit` takes the distribution as it is and sees ever
-    new tasks; a sample of it is a fixed set of tasks to be judged on.
+    new tasks, and validates on classes that it holds out by `split`; a sample of it is a fixed
+    set of tasks to be judged on.
 
     Parameters
     ----------
@@ -151,9 +152,9 @@ class NWayKShot:
         Returns
         -------
         (training, validation) : tuple of NWayKShot, or None
-            The first gives tasks of `n_way` classes. The second has `n_way` classes or more where
-            the first can spare them, and at least two: if they are fewer than `n_way`, so are
-            the ways of its tasks. None where there are too few classes for both.
+            The first keeps `n_way` classes at least. The second has at least two; if it has fewer
+            than `n_way`, so are the ways of its tasks: of few classes, most are worth more in
+            training. None where there are too few classes for both.
 
         Raises
         ------
@@ -166,12 +167,13 @@ class NWayKShot:
         training = self._part(self._chosen & ~held_out.any(axis=1, keepdims=True), self.n_way)
         if not n_held_out.any() or len(training._columns) == 0:
             return None
-        return training, self._part(held_out, min(self.n_way, n_held_out.max()))
+        n_way = min(self.n_way, n_held_out[n_held_out > 0].min())
+        return training, self._part(held_out, n_way)
 
     def _n_held_out(self, fraction):
         """Classes of each labelling to validate on; none where too few would be left."""
         asked = np.round(fraction / len(self._n_classes) * self._n_classes).astype(int)
-        n_held_out = np.minimum(np.maximum(asked, self.n_way), self._n_classes - self.n_way)
+        n_held_out = np.minimum(np.maximum(asked, LEAST_WAYS), self._n_classes - self.n_way)
         return np.where(n_held_out < LEAST_WAYS, 0, n_held_out)
 
     def _hold_out(self, n_held_out, random_state):

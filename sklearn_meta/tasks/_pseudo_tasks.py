@@ -148,8 +148,8 @@ class PseudoTasks(NWayKShot):
         Parameters
         ----------
         fraction : float
-            Share of the rows, drawn at random, that the second has; more, if `n_way` clusters
-            take more and the first can spare them.
+            Share of the rows, drawn at random, that the second has; more, if two clusters take
+            more.
         random_state : int, RandomState or None, default=None
             Of the rows held out, and of the clusters.
 
@@ -166,9 +166,10 @@ class PseudoTasks(NWayKShot):
         """
         validate_parameter_constraints(FRACTION_CONSTRAINTS, {"fraction": fraction}, "split")
         random_state = check_random_state(random_state)
-        n_rows, n_task = num_samples(self.X), 2 * self.n_way * (self.n_shots + self.n_query)
-        n_held_out = min(max(round(fraction * n_rows), n_task), n_rows - n_task)
-        if n_held_out < n_task * LEAST_WAYS / self.n_way:
+        n_rows, a_cluster = num_samples(self.X), 2 * (self.n_shots + self.n_query)
+        least = LEAST_WAYS * a_cluster
+        n_held_out = min(max(round(fraction * n_rows), least), n_rows - self.n_way * a_cluster)
+        if n_held_out < least:
             return None
         order = random_state.permutation(n_rows)
         training = self._part(np.sort(order[n_held_out:]), self.n_way, random_state)
@@ -178,7 +179,7 @@ class PseudoTasks(NWayKShot):
     def _part(self, rows, least_ways, random_state):
         """The same of some rows, clustered anew; None where a task would have too few ways."""
         X, n_each = safe_indexing(self.X, rows), self.n_shots + self.n_query
-        clustering = self._clustering.of_share(len(rows) / num_samples(self.X), self.n_way)
+        clustering = self._clustering.of_share(len(rows) / num_samples(self.X), least_ways)
         partitions = clustering.partitions(X, random_state)
         n_way = min(self.n_way, _most_clusters(partitions, n_each))
         if n_way < least_ways:

@@ -239,7 +239,7 @@ def test_two_parts_share_neither_class_nor_row(data, fraction, seed):
     (rows, classes), (held_out, held_out_classes) = map(rows_and_classes, parts)
     assert not rows & held_out
     assert not classes & held_out_classes
-    n_held_out = min(max(round(fraction * n_classes), n_way), n_classes - n_way)
+    n_held_out = min(max(round(fraction * n_classes), 2), n_classes - n_way)
     assert f"n_classes={n_held_out}," in repr(parts[1])
     assert f"n_classes={n_classes - n_held_out}," in repr(parts[0])
     assert len(held_out_classes) <= n_held_out

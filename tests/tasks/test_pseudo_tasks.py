@@ -243,7 +243,7 @@ def test_two_parts_share_no_row_and_cluster_their_own(n_way, n_query, n_rows, fr
     tasks = pseudo_tasks(np.arange(n_rows)[:, None], transformer=Rows(), **shape)
     parts = tasks.split(fraction, random_state=0)
     if parts is None:
-        assert n_rows < 2 * (n_way + 2) * (1 + n_query) or len(Rows.seen) > 1
+        assert n_rows < 2 * (n_way + 2) * (1 + n_query) or len(Rows.seen) > 1  # else clustered
         return
     rows = [set(part.X[:, 0]) for part in parts]
     assert not rows[0] & rows[1]
@@ -251,8 +251,8 @@ def test_two_parts_share_no_row_and_cluster_their_own(n_way, n_query, n_rows, fr
     assert Rows.seen[1:] == rows
     for part, own in zip(parts, rows, strict=True):
         assert set(part.sample(20, random_state=0).X[:, 0]) <= own
-    n_task = 2 * n_way * (1 + n_query)
-    assert len(rows[1]) == min(max(round(fraction * n_rows), n_task), n_rows - n_task)
+    most = n_rows - 2 * n_way * (1 + n_query)
+    assert len(rows[1]) == min(max(round(fraction * n_rows), 4 * (1 + n_query)), most)
     assert parts[0].n_way == n_way
     assert 2 <= parts[1].n_way <= n_way
 
@@ -296,7 +296,7 @@ def test_a_seed_gives_the_same_parts():
 @pytest.mark.parametrize("fraction", [0, 1])
 def test_a_fraction_that_will_not_do(fraction):
     with pytest.raises(ValueError, match="'fraction' parameter of split must be a float"):
-        pseudo_tasks(X60, n_partitions=1).split(fraction)
+        pseudo_tasks(X60, n_partitions=1, clusterer=Recorder()).split(fraction)
 
 
 def test_real_classes_are_learned_after_learning_without_labels():
