@@ -90,7 +90,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         parameters that did best on them are the ones kept. False trains on all tasks for
         `max_iter` meta-steps.
     validation_fraction : float, default=0.1
-        Share of tasks held out. If that is less than one task, the training tasks validate.
+        Share of tasks held out; of a distribution, of what its tasks are drawn from (see `fit`).
+        If that is less than one task, the training tasks validate.
     normalize_y : bool, default=True
         Standardise regression targets over the pooled rows (Poisson: divide by the mean).
     shared_labels : bool or "auto", default="auto"
@@ -257,7 +258,11 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         ----------
         X : {array-like, dataframe} of shape (n_rows, n_features), or tasks
             Rows; or a TaskCollection, a list of (X, y), or a distribution of tasks, that is
-            any object with ``sample(n_tasks, random_state) -> TaskCollection``.
+            any object with ``sample(n_tasks, random_state) -> TaskCollection``. It may also have
+            ``split(fraction, random_state) -> (training, validation)``, two distributions that
+            share nothing (classes, rows), the second with about that fraction, or None where it
+            has too little: with `early_stopping` the second validates. Without a `split`, a
+            sample of it validates, which cannot show when its classes are learned by heart.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
             Targets of the rows; None where X is tasks.
         groups : array-like of shape (n_rows,), default=None
@@ -272,6 +277,12 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         ------
         ValueError
             If the tasks, rows or parameters will not do; nothing is changed then.
+
+        Warns
+        -----
+        UserWarning
+            If a distribution has too little to split, and early stopping so validates on what
+            is trained on.
         """
         check_parameters(self)
         fitted = copy.copy(self)  # self stays as it is if anything goes wrong
@@ -621,8 +632,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     def _episodes(self, source, encoder, encoded, trained, random_state):
         """A stream of episodes to train on, and the episode of the validation tasks."""
         options, arrays = self._episode_options(), encoded.arrays
-        sampler = EpisodeSampler(arrays, **options)
         if source.draw is None:
+            sampler = EpisodeSampler(arrays, **options)
             training, validation = self._split_tasks(trained, random_state)
             stream = CollectionStream(sampler, training, self.meta_batch_size)
             return stream, sampler.draw(validation, random_state)
@@ -633,6 +644,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
 
         task_size = arrays.X.size / len(arrays)
         stream = DistributionStream(sample, options, self.meta_batch_size, task_size)
+        if source.validation is not None:
+            encoded, trained = self._encode_training(source.validation, encoder)
+        sampler = EpisodeSampler(encoded.arrays, **options)
         return stream, sampler.draw(trained, random_state)
 
     def _episode_options(self):

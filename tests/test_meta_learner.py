@@ -21,11 +21,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sklearn_meta
-from sklearn_meta import MetaLearner, TaskCollection
+from sklearn_meta import MetaLearner, TaskCollection, _meta_learner
 from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint
 from sklearn_meta.datasets import Sinusoids
 from sklearn_meta.encoding import _input
-from sklearn_meta.tasks import _collection
+from sklearn_meta.tasks import NWayKShot, _collection
 
 
 def by_collection(problem, algorithm):
@@ -119,6 +119,112 @@ def test_a_distribution_of_tasks(problem, algorithm):
     assert_array_equal(*predicted)
     assert len(metas[0].tasks_) == 0
     assert metas[0].n_iter_ == len(metas[0].loss_curve_) == 20
+
+
+class Spied(NWayKShot):
+    """N-way tasks of rows whose X is their number; notes what was asked of it and its parts."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.rows, self.fractions = set(), []
+
+    def sample(self, n_tasks, random_state=None):
+        tasks = super().sample(n_tasks, random_state)
+        self.rows.update(tasks.X[:, 0])
+        return tasks
+
+    def split(self, fraction, random_state=None):
+        self.fractions.append(fraction)
+        self.parts = super().split(fraction, random_state)
+        for part in self.parts:
+            part.rows = set()
+        return self.parts
+
+
+class Unsplit(Spied):
+    split = None
+
+
+@pytest.fixture
+def numbered():
+    """Rows of 20 classes."""
+    return np.arange(200.0)[:, None], np.arange(200) % 20
+
+
+@pytest.fixture
+def validated(monkeypatch):
+    """The rows of the validation episode, support and query, of each fit."""
+    rows, trainer = [], _meta_learner.Trainer
+
+    def noting(algorithm, network, stream, validation, *args, **kwargs):
+        rows.append({x for batch in validation for x in batch.X[batch.weight > 0, 0]})
+        return trainer(algorithm, network, stream, validation, *args, **kwargs)
+
+    monkeypatch.setattr(_meta_learner, "Trainer", noting)
+    return rows
+
+
+def few_shot(**params):
+    mlp = MLPClassifier(hidden_layer_sizes=(8,))
+    return MetaLearner(mlp, "prototypes", n_query=None, max_iter=20, random_state=0, **params)
+
+
+def test_classes_held_out_validate(numbered, validated):
+    spied = Spied(*numbered, n_way=3, n_query=4)
+    meta = few_shot(validation_fraction=0.3).fit(spied)
+    assert spied.fractions == [0.3]
+    assert not spied.rows
+    assert validated == [spied.parts[1].rows]
+    classes = [{row % 20 for row in part.rows} for part in spied.parts]
+    assert not classes[0] & classes[1]
+    assert [len(each) for each in classes] == [14, 6]
+    assert len(meta.validation_scores_) == 1
+
+
+def test_without_early_stopping_no_class_is_held_out(numbered, validated):
+    spied, unsplit = (kind(*numbered, n_way=3, n_query=4) for kind in (Spied, Unsplit))
+    metas = [few_shot(early_stopping=False).fit(tasks) for tasks in (spied, unsplit)]
+    assert not spied.fractions
+    assert len({row % 20 for row in spied.rows}) == 20
+    assert metas[0].loss_curve_ == metas[1].loss_curve_
+
+
+def test_a_distribution_that_does_not_split_validates_on_a_sample_of_it(numbered, validated):
+    tasks = Unsplit(*numbered, n_way=3, n_query=4)
+    meta = few_shot().fit(tasks)
+    first = NWayKShot(*numbered, n_way=3, n_query=4).sample(500, np.random.RandomState(0))
+    assert validated == [set(first.X[:, 0])]
+    assert len(meta.validation_scores_) == 1
+
+
+def test_what_is_too_small_to_split_is_said(numbered, validated):
+    X, y = numbered
+    tasks = NWayKShot(X, y, n_way=20, n_query=4)
+    with pytest.warns(UserWarning, match=r"NWayKShot\(n_way=20.* has too little to hold") as caught:
+        few_shot().fit(tasks)
+    assert caught[0].filename == __file__
+    assert validated == [set(X[:, 0])]
+
+
+def test_features_are_standardised_by_what_is_trained_on(numbered):
+    X, y = numbered
+    spied = Spied(X, y, n_way=3, n_query=4)
+    scaler = StandardScaler()
+    mlp = MLPClassifier(hidden_layer_sizes=(8,))
+    meta = MetaLearner(make_pipeline(scaler, mlp), "prototypes", max_iter=1, random_state=0)
+    meta.fit(spied)
+    random_state = np.random.RandomState(0)
+    training, _ = NWayKShot(X, y, n_way=3, n_query=4).split(0.1, random_state)
+    assert_allclose(meta.estimator_[0].mean_, training.sample(500, random_state).X.mean(axis=0))
+
+
+def test_validation_tasks_may_have_fewer_ways(algorithm):
+    """Six classes to hold out of, four to train on."""
+    X = np.random.RandomState(0).normal(size=(60, 2))
+    tasks = NWayKShot(X, np.arange(60) % 6, n_way=4, n_query=4)
+    meta = few_shot().set_params(algorithm=algorithm)
+    meta.fit(tasks)
+    assert np.isfinite(meta.validation_scores_).all()
 
 
 def numbers(model, X):
@@ -695,7 +801,7 @@ def test_a_task_of_one_row_has_no_classes_of_its_own(own_labels):
 
 def test_what_has_learned_less_than_a_mean_says_so(regression):
     """One meta-step, far off: the message names both losses and what to change."""
-    meta = regression.meta(MAML(inner_lr=0.01), max_iter=1, meta_lr=1.0)
+    meta = regression.meta(MAML(inner_lr=0.01), max_iter=1, meta_lr=5.0)
     match = r"loss on the validation tasks is .* in meta-step 1 of 1; predicting the mean .*MAML"
     with pytest.warns(ConvergenceWarning, match=match):
         meta.fit(regression.tasks)

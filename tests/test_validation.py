@@ -50,6 +50,17 @@ class Wrong:
         return self.answer
 
 
+class WronglySplit(Sinusoids):
+    """A distribution whose parts are not what they should be."""
+
+    def __init__(self, parts):
+        super().__init__()
+        self.parts = parts
+
+    def split(self, fraction, random_state=None):
+        return self.parts
+
+
 # Every case: what is called, with a meta-learner fitted to (X, y, groups); the error; its message.
 # Task "t01" has its first row at place `t01` of the rows.
 ROWS = {
@@ -253,6 +264,31 @@ TASKS = {
         lambda m, tasks: m.fit(Wrong(None)),
         ValueError,
         r"sample|requires y",
+    ),
+    "one part only": (
+        lambda m, tasks: m.fit(WronglySplit([Sinusoids()])),
+        ValueError,
+        r"split\(0.1, ...\) of the distribution gave \[<.*Sinusoids.*>\], expected two distr",
+    ),
+    "parts that are tasks": (
+        lambda m, tasks: m.fit(WronglySplit((tasks, tasks))),
+        ValueError,
+        r"split\(0.1, ...\) of the distribution gave \(TaskCollection.*, expected two distr",
+    ),
+    "a part that is no pair": (
+        lambda m, tasks: m.fit(WronglySplit(Sinusoids())),
+        ValueError,
+        r"split\(0.1, ...\) of the distribution gave <.*Sinusoids.*>, expected two distributions",
+    ),
+    "the same part twice": (
+        lambda m, tasks: m.fit(WronglySplit([Sinusoids()] * 2)),
+        ValueError,
+        r"split\(0.1, ...\) of the distribution gave the same distribution twice",
+    ),
+    "a part that gives too few to validate on": (
+        lambda m, tasks: m.fit(WronglySplit((Sinusoids(), Wrong(tasks)))),
+        ValueError,
+        r"sample\(500, ...\) of the distribution gave 12 tasks",
     ),
     "sample_weight for tasks": (
         lambda m, tasks: m.score(tasks, sample_weight=np.ones(12)),

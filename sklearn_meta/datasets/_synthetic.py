@@ -1,9 +1,13 @@
 """Task distributions whose tasks are made, endlessly."""
 
+import copy
+
 import numpy as np
 from sklearn.utils import check_random_state
 
 from ..tasks import TaskCollection
+
+MAX_SEED = np.iinfo(np.int32).max
 
 
 class Sinusoids:
@@ -34,6 +38,7 @@ class Sinusoids:
 
     def __init__(self, n_rows=20, frequency=(1.0, 1.0), noise=0.0):
         self.n_rows, self.frequency, self.noise = n_rows, frequency, noise
+        self._seeds = ()  # that set a part's tasks apart from those of the others
 
     def sample(self, n_tasks, random_state=None):
         """Draw tasks.
@@ -48,6 +53,8 @@ class Sinusoids:
         TaskCollection
         """
         random_state = check_random_state(random_state)
+        if self._seeds:
+            random_state = np.random.RandomState([*self._seeds, random_state.randint(MAX_SEED)])
         amplitude, phase, frequency = (
             random_state.uniform(low, high, (n_tasks, 1))
             for low, high in ((0.1, 5.0), (0.0, np.pi), self.frequency)
@@ -57,3 +64,21 @@ class Sinusoids:
         y += self.noise * random_state.standard_normal(y.shape)
         offsets = np.arange(n_tasks + 1) * self.n_rows
         return TaskCollection(x.reshape(-1, 1), y.ravel(), offsets, np.arange(n_tasks))
+
+    def split(self, fraction, random_state=None):
+        """Two distributions of the same tasks that never give the same one.
+
+        Parameters
+        ----------
+        fraction : float
+            Of no effect: there are endless tasks for both.
+        random_state : int, RandomState or None, default=None
+            Sets the second apart: of the same seed it draws other tasks than the first.
+
+        Returns
+        -------
+        training, validation : Sinusoids
+        """
+        validation = copy.copy(self)
+        validation._seeds = *self._seeds, check_random_state(random_state).randint(MAX_SEED)
+        return self, validation

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.sparse import issparse
@@ -19,7 +20,8 @@ from ._encoder import split_estimator
 from ._features import check_finite
 from ._targets import task_classes
 
-HELD_BACK = 500  # tasks of a distribution, to standardise by and to validate on
+SAMPLE = 500  # tasks of a distribution, to standardise by, and to validate on
+DISTRIBUTION = "a distribution of tasks"
 
 
 @dataclass(frozen=True)
@@ -33,30 +35,62 @@ class TaskSource:
     draw : callable or None
         ``(n_tasks, random_state) -> TaskCollection``, ever new ones; None where `tasks` are
         all.
+    validation : TaskCollection or None
+        Tasks that share nothing with those of `draw`; None where `tasks` must do.
     is_rows : bool
         Whether they came as rows.
     """
 
     tasks: TaskCollection
     draw: Callable | None = None
+    validation: TaskCollection | None = None
     is_rows: bool = False
 
 
 def task_source(meta, X, y, groups, random_state, *, reset):
     """What `fit` was handed, checked: a TaskSource."""
     kind = _kind(X)
-    if kind != "a distribution of tasks":
+    if kind != DISTRIBUTION:
         tasks, _ = _collection(kind, meta, X, y, groups, reset)
         return TaskSource(tasks, is_rows=kind == "rows")
-    _no_rows_besides("a distribution of tasks", y, groups)
+    _no_rows_besides(DISTRIBUTION, y, groups)
+    training, held_out = _split_distribution(meta, X, random_state)
+    tasks = _draw(meta, training, SAMPLE, random_state, reset=reset)
+    validation = None if held_out is None else _draw(meta, held_out, SAMPLE, random_state)
+    return TaskSource(tasks, partial(_draw, meta, training), validation)
 
-    def draw(n_tasks, random_state, reset=False):
-        tasks = task_collection(meta, X.sample(n_tasks, random_state), reset=reset)
-        if len(tasks) != n_tasks:
-            raise ValueError(f"sample({n_tasks}, ...) of the distribution gave {len(tasks)} tasks")
-        return tasks
 
-    return TaskSource(draw(HELD_BACK, random_state, reset), draw)
+def _split_distribution(meta, distribution, random_state):
+    """A distribution to train on, and one to validate on: None where it has none to spare."""
+    fraction = meta.validation_fraction
+    if not meta.early_stopping or not callable(getattr(distribution, "split", None)):
+        return distribution, None
+    parts = distribution.split(fraction, random_state)
+    if parts is None:
+        warn(
+            f"{distribution!r} has too little to hold validation_fraction={fraction} of it out: "
+            "early stopping validates on what is trained on, and cannot see when that is learned "
+            "by heart. Give it more, ask for smaller tasks, or set early_stopping=False and choose "
+            "max_iter"
+        )
+        return distribution, None
+    if not isinstance(parts, tuple | list) or [_kind(part) for part in parts] != 2 * [DISTRIBUTION]:
+        raise ValueError(
+            f"split({fraction}, ...) of the distribution gave {parts!r}, expected two "
+            "distributions of tasks, (training, validation), or None"
+        )
+    if parts[0] is parts[1]:
+        raise ValueError(
+            f"split({fraction}, ...) of the distribution gave the same distribution twice"
+        )
+    return parts
+
+
+def _draw(meta, distribution, n_tasks, random_state, reset=False):
+    tasks = distribution.sample(n_tasks, random_state)
+    if hasattr(tasks, "__len__") and len(tasks) != n_tasks:
+        raise ValueError(f"sample({n_tasks}, ...) of the distribution gave {len(tasks)} tasks")
+    return task_collection(meta, tasks, reset=reset)
 
 
 def task_collection(meta, X, y=None, groups=None, *, reset=False):
@@ -113,7 +147,7 @@ def _check_no_rows(meta, X, *others):
 
 def _collection(kind, meta, X, y, groups, reset):
     """A checked TaskCollection, and where its rows stood in what was handed over."""
-    if kind == "a distribution of tasks":
+    if kind == DISTRIBUTION:
         raise ValueError(f"X must be rows or a task collection here, got {kind}")
     from_input = _from_rows if kind == "rows" else _from_tasks
     collection, order = from_input(meta, X, y, groups, reset)
@@ -147,7 +181,7 @@ def _kind(X):
     if isinstance(X, list | tuple) and all(map(_is_task, X)):
         return "a task collection"
     if callable(getattr(X, "sample", None)) and not hasattr(X, "shape"):  # no dataframe
-        return "a distribution of tasks"
+        return DISTRIBUTION
     return "rows"
 
 

@@ -1,6 +1,7 @@
 """NWayKShot: tasks of a few classes each, drawn from flat labelled rows."""
 
-from numbers import Integral
+import copy
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -23,7 +24,9 @@ SHAPE_CONSTRAINTS = {
     "n_shots": [Interval(Integral, 1, None, closed="left")],
     "n_query": [Interval(Integral, 1, None, closed="left")],
 }
+FRACTION_CONSTRAINTS = {"fraction": [Interval(Real, 0, 1, closed="neither")]}
 MOST_NAMED = 5  # classes in a message
+LEAST_WAYS = 2  # of a task
 
 
 class NWayKShot:
@@ -31,7 +34,8 @@ class NWayKShot:
 
     A task has `n_way` classes drawn at random, and of each `n_shots` rows of support and
     `n_query` others of query. `MetaLearner.fit` takes the distribution as it is and sees ever
-    new tasks; a sample of it is a fixed set of tasks to be evaluated on.
+    new tasks, and validates on classes that it holds out by `split`; a sample of it is a fixed
+    set of tasks to be evaluated on.
 
     Parameters
     ----------
@@ -95,7 +99,7 @@ class NWayKShot:
         checked = TaskCollection.from_arrays(X, y, groups=np.zeros(num_samples(X)))
         self.X, self.y = checked.X, checked.y
         self._labels = _labellings(self.y)
-        self._index_classes(self._labels)
+        self._check_enough(self._index_classes(np.ones(self._labels.shape, bool)))
 
     def sample(self, n_tasks, random_state=None):
         """Draw tasks.
@@ -132,34 +136,97 @@ class NWayKShot:
             shared_labels=False,
         )
 
-    def _index_classes(self, labels):
-        """Where the rows of each class are: `_sizes` of `_rows` from its `_starts`, class after
-        class; a labelling has `_n_classes` from its `_first_class`."""
-        n_each = self.n_shots + self.n_query
+    def split(self, fraction, random_state=None):
+        """Two distributions that share no class and no row, to train on and to validate on.
+
+        Both keep X and y as they are, and draw from rows of their own.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of the classes, drawn at random, that the second has. Of several labellings
+            each gives an equal part of that share, with all rows of these classes, which the
+            first then leaves out in every labelling.
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        (training, validation) : tuple of NWayKShot, or None
+            The first keeps `n_way` classes at least. The second has at least two; if it has fewer
+            than `n_way`, so are the ways of its tasks: of few classes, most are worth more in
+            training. None where there are too few classes for both.
+
+        Raises
+        ------
+        ValueError
+            If `fraction` is not between 0 and 1.
+        """
+        validate_parameter_constraints(FRACTION_CONSTRAINTS, {"fraction": fraction}, "split")
+        n_held_out = self._n_held_out(fraction)
+        held_out = self._hold_out(n_held_out, check_random_state(random_state))
+        training = self._part(self._chosen & ~held_out.any(axis=1, keepdims=True), self.n_way)
+        if not n_held_out.any() or len(training._columns) == 0:
+            return None
+        n_way = min(self.n_way, n_held_out[n_held_out > 0].min())
+        return training, self._part(held_out, n_way)
+
+    def _n_held_out(self, fraction):
+        """Classes of each labelling to validate on; none where too few would be left."""
+        asked = np.round(fraction / len(self._n_classes) * self._n_classes).astype(int)
+        n_held_out = np.minimum(np.maximum(asked, LEAST_WAYS), self._n_classes - self.n_way)
+        return np.where(n_held_out < LEAST_WAYS, 0, n_held_out)
+
+    def _hold_out(self, n_held_out, random_state):
+        """Whether each row is of a class held out, by labelling, (rows, labellings)."""
+        held_out = np.zeros(self._labels.shape, bool)
+        labellings = zip(self._columns, self._first_class, self._n_classes, n_held_out, strict=True)
+        for column, first, n_classes, n_chosen in labellings:
+            for number in first + random_state.permutation(n_classes)[:n_chosen]:
+                start = self._starts[number]
+                held_out[self._rows[start : start + self._sizes[number]], column] = True
+        return held_out
+
+    def _part(self, chosen, n_way):
+        """The same of some rows of each labelling; classes that are too small then are left out."""
+        part = copy.copy(self)
+        part.n_way, part.on_small = n_way, "drop"
+        part._index_classes(chosen)
+        return part
+
+    def _index_classes(self, chosen):
+        """Where the chosen rows (rows, labellings) of each class are: `_sizes` of `_rows` from its
+        `_starts`, class after class; a labelling has `_n_classes` from its `_first_class`.
+
+        Returns how many classes each labelling has, of those that are large enough.
+        """
+        n_each, n_before = self.n_shots + self.n_query, 0
         parts, n_classes = [], []
-        for column, of_rows in enumerate(labels.T):
-            names, codes, sizes = _count(of_rows)
+        for column, of_rows in enumerate(self._labels.T):
+            rows = np.flatnonzero(chosen[:, column])
+            names, codes, sizes = _count(of_rows[rows])
             small = sizes < n_each
             if small.any() and self.on_small == "error":
-                self._raise_small(names[small], sizes[small], labels, column)
-            starts = column * len(labels) + np.cumsum(sizes) - sizes
-            parts.append((np.argsort(codes, kind="stable"), starts[~small], sizes[~small]))
+                self._raise_small(names[small], sizes[small], column)
+            starts = n_before + np.cumsum(sizes) - sizes
+            parts.append((rows[np.argsort(codes, kind="stable")], starts[~small], sizes[~small]))
+            n_before += len(rows)
             n_classes.append(len(names) - small.sum())
         n_classes = np.array(n_classes, dtype=int)
-        self._check_enough(n_classes)
+        self._chosen = chosen
         self._rows, self._starts, self._sizes = map(np.concatenate, zip(*parts, strict=True))
         first_class = np.cumsum(n_classes) - n_classes
         self._columns = np.flatnonzero(n_classes >= self.n_way)
         self._n_classes = n_classes[self._columns]
         self._first_class = first_class[self._columns]
+        return n_classes
 
-    def _raise_small(self, names, sizes, labels, column):
+    def _raise_small(self, names, sizes, column):
         named = [
             f"{plain(name)!r} ({size})"
             for name, size in zip(names[:MOST_NAMED], sizes[:MOST_NAMED], strict=True)
         ]
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        where = f"column {column} of y" if labels.shape[1] > 1 else "y"
+        where = f"column {column} of y" if self._labels.shape[1] > 1 else "y"
         raise ValueError(
             f"{where} has classes with too few rows: {', '.join(named)}{more}; expected at least "
             f"n_shots + n_query = {self.n_shots + self.n_query} of each. Lower them, or leave "
@@ -182,7 +249,7 @@ class NWayKShot:
         n_classes = low if low == high else f"{low}..{high}"
         return (
             f"NWayKShot(n_way={self.n_way}, n_shots={self.n_shots}, n_query={self.n_query}, "
-            f"n_classes={n_classes}, n_rows={num_samples(self.X)}, "
+            f"n_classes={n_classes}, n_rows={self._chosen.any(axis=1).sum()}, "
             f"n_features={num_features(self.X)})"
         )
 

@@ -1,5 +1,6 @@
 """Few-shot tasks from rows without labels: their classes are clusters."""
 
+from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
@@ -11,10 +12,11 @@ from .._compat import (
     Interval,
     StrOptions,
     num_samples,
+    safe_indexing,
     validate_parameter_constraints,
 )
 from ._collection import TaskCollection
-from ._n_way_k_shot import SHAPE_CONSTRAINTS, NWayKShot
+from ._n_way_k_shot import FRACTION_CONSTRAINTS, LEAST_WAYS, SHAPE_CONSTRAINTS, NWayKShot
 
 PARAMETER_CONSTRAINTS = SHAPE_CONSTRAINTS | {
     "n_partitions": [Interval(Integral, 1, None, closed="left")],
@@ -74,7 +76,8 @@ def pseudo_tasks(
     -------
     tasks : NWayKShot
         A distribution of tasks. Its `y`, of shape (n_rows, `n_partitions`), has the cluster
-        of each row in each partition.
+        of each row in each partition. Its `split` draws rows to hold out, and clusters those and
+        the others anew, each by themselves, into clusters as large.
 
     Raises
     ------
@@ -109,13 +112,105 @@ def pseudo_tasks(
     nothing = np.zeros(num_samples(X))
     X = TaskCollection.from_arrays(X, y=nothing, groups=nothing).X
     clusterer = _clusterer(clusterer, n_clusters, num_samples(X), **shape)
-    random_state = check_random_state(random_state)
-    features = _features(X, transformer, random_state)
-    partitions = [
-        _cluster(clusterer, features, place > 0, random_state) for place in range(n_partitions)
-    ]
-    _check_clusters(partitions, n_way, n_shots + n_query)
-    return NWayKShot(X, np.column_stack(partitions), **shape, on_small="drop")
+    clustering = Clustering(transformer, clusterer, n_partitions)
+    partitions = clustering.partitions(X, check_random_state(random_state))
+    n_each = n_shots + n_query
+    found = _most_clusters(partitions, n_each)
+    if found < n_way:
+        raise ValueError(
+            f"no partition of X has n_way={n_way} clusters of n_shots + n_query = {n_each} rows "
+            f"or more; the best has {found}. Lower these, or change the clusters"
+        )
+    return PseudoTasks(X, partitions, shape, clustering)
+
+
+class PseudoTasks(NWayKShot):
+    """N-way K-shot tasks of clusters.
+
+    Parameters
+    ----------
+    X : ndarray or dataframe of shape (n_rows, n_features)
+    partitions : ndarray of shape (n_rows, n_partitions)
+        The cluster of each row.
+    shape : dict
+        `n_way`, `n_shots` and `n_query` of a task.
+    clustering : Clustering
+        That made the partitions.
+    """
+
+    def __init__(self, X, partitions, shape, clustering):
+        super().__init__(X, partitions, **shape, on_small="drop")
+        self._clustering = clustering
+
+    def split(self, fraction, random_state=None):
+        """Two distributions that share no row, each with clusters of its own.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of the rows, drawn at random, that the second has; more, if two clusters take
+            more.
+        random_state : int, RandomState or None, default=None
+            Of the rows held out, and of the clusters.
+
+        Returns
+        -------
+        (training, validation) : tuple of NWayKShot, or None
+            If the second has fewer than `n_way` clusters that are large enough, so are the ways of
+            its tasks. None where there are too few rows for both.
+
+        Raises
+        ------
+        ValueError
+            If `fraction` is not between 0 and 1.
+        """
+        validate_parameter_constraints(FRACTION_CONSTRAINTS, {"fraction": fraction}, "split")
+        random_state = check_random_state(random_state)
+        n_rows, a_cluster = num_samples(self.X), 2 * (self.n_shots + self.n_query)
+        least = LEAST_WAYS * a_cluster
+        n_held_out = min(max(round(fraction * n_rows), least), n_rows - self.n_way * a_cluster)
+        if n_held_out < least:
+            return None
+        order = random_state.permutation(n_rows)
+        training = self._part(np.sort(order[n_held_out:]), self.n_way, random_state)
+        validation = self._part(np.sort(order[:n_held_out]), LEAST_WAYS, random_state)
+        return None if training is None or validation is None else (training, validation)
+
+    def _part(self, rows, least_ways, random_state):
+        """The same of some rows, clustered anew; None where a task would have too few ways."""
+        X, n_each = safe_indexing(self.X, rows), self.n_shots + self.n_query
+        clustering = self._clustering.of_share(len(rows) / num_samples(self.X), least_ways)
+        partitions = clustering.partitions(X, random_state)
+        n_way = min(self.n_way, _most_clusters(partitions, n_each))
+        if n_way < least_ways:
+            return None
+        shape = {"n_way": n_way, "n_shots": self.n_shots, "n_query": self.n_query}
+        return PseudoTasks(X, partitions, shape, clustering)
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """How rows are clustered, many times over."""
+
+    transformer: object
+    clusterer: object
+    n_partitions: int
+
+    def partitions(self, X, random_state):
+        """The cluster of each row, (rows, partitions)."""
+        features = _features(X, self.transformer, random_state)
+        scaled = np.arange(self.n_partitions) > 0
+        return np.column_stack(
+            [_cluster(self.clusterer, features, s, random_state) for s in scaled]
+        )
+
+    def of_share(self, share, least):
+        """For that share of the rows: as many fewer clusters, where their number is set."""
+        n_clusters = self.clusterer.get_params().get("n_clusters")
+        if n_clusters is None:
+            return self
+        fewer = clone(self.clusterer).set_params(n_clusters=max(least, round(share * n_clusters)))
+        return replace(self, clusterer=fewer)
 
 
 def _clusterer(clusterer, n_clusters, n_rows, *, n_way, n_shots, n_query):
@@ -165,14 +260,9 @@ def _cluster(clusterer, features, scaled, random_state):
     return labels
 
 
-def _check_clusters(partitions, n_way, n_each):
-    """Some partition has clusters enough for a task."""
-    n_large = [np.sum(np.unique(p, return_counts=True)[1] >= n_each) for p in partitions]
-    if max(n_large) < n_way:
-        raise ValueError(
-            f"no partition of X has n_way={n_way} clusters of n_shots + n_query = {n_each} rows "
-            f"or more; the best has {max(n_large)}. Lower these, or change the clusters"
-        )
+def _most_clusters(partitions, n_each):
+    """The most clusters of `n_each` rows or more that a partition has."""
+    return max(np.sum(np.unique(p, return_counts=True)[1] >= n_each) for p in partitions.T)
 
 
 def _seeded(estimator, random_state):

@@ -61,6 +61,24 @@ def test_a_seed_gives_the_same_tasks(seed):
     assert np.all(other.y != first.y)
 
 
+def test_two_parts_of_the_sinusoids_never_give_the_same_task():
+    whole = Sinusoids(n_rows=6)
+    training, validation = whole.split(0.1, random_state=0)
+    _, inner = validation.split(0.1, random_state=0)
+    _, again = whole.split(0.1, random_state=0)
+    np.testing.assert_array_equal(training.sample(9, 3).X, whole.sample(9, 3).X)
+    np.testing.assert_array_equal(validation.sample(9, 3).X, again.sample(9, 3).X)
+    drawn = [part.sample(9, seed).X for part in (whole, validation, inner) for seed in (3, 4)]
+    assert len(np.unique(drawn)) == np.size(drawn)
+    random_state = np.random.RandomState(0)  # goes on from one call to the next
+    first, second = (validation.sample(9, random_state) for _ in range(2))
+    assert np.all(first.X != second.X)
+    amplitude, phase, left = np.array(list(waves(validation.sample(2000, random_state=0)))).T
+    assert left.max() < 1e-9
+    assert kstest(amplitude, "uniform", (0.1, 4.9)).pvalue > 0.01
+    assert kstest(phase, "uniform", (0, np.pi)).pvalue > 0.01
+
+
 def read(name):
     with (files("sklearn_meta.datasets") / "data" / name).open("rb") as file:
         return pd.read_csv(file, compression="gzip" if name.endswith("gz") else None)

@@ -11,6 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_meta import MetaLearner
+from sklearn_meta._evaluation import evaluate
 from sklearn_meta.tasks import NWayKShot
 from sklearn_meta.tasks._batch import TaskArrays
 from sklearn_meta.tasks._episodes import EpisodeSampler
@@ -211,6 +212,103 @@ def test_episodes_keep_to_the_marks_and_number_the_classes_anew(n_shots, expecte
     assert chisquare(counts).pvalue > 0.01
 
 
+def drawn(tasks, n_tasks):
+    """(row, column, class) of every row in many tasks of rows whose X is their number."""
+    y = tasks.y.reshape(len(tasks.y), -1)
+    collection = tasks.sample(n_tasks, random_state=0)
+    for rows, labels in collection:
+        numbers = rows[:, 0].astype(int)
+        column = next(c for c in range(y.shape[1]) if np.array_equal(y[numbers, c], labels))
+        yield from ((number, column, label) for number, label in zip(numbers, labels, strict=True))
+
+
+def rows_and_classes(tasks, n_tasks=100):
+    found = list(drawn(tasks, n_tasks))
+    return {row for row, _, _ in found}, {(column, label) for _, column, label in found}
+
+
+@few_examples
+@given(labelled_rows(), st.floats(0.01, 0.99), seeds)
+def test_two_parts_share_neither_class_nor_row(data, fraction, seed):
+    X, y, n_way, n_shots, n_query = data
+    n_classes = len(np.unique(y))
+    parts = NWayKShot(X, y, n_way, n_shots, n_query).split(fraction, seed)
+    if n_classes < n_way + 2:
+        assert parts is None
+        return
+    (rows, classes), (held_out, held_out_classes) = map(rows_and_classes, parts)
+    assert not rows & held_out
+    assert not classes & held_out_classes
+    n_held_out = min(max(round(fraction * n_classes), 2), n_classes - n_way)
+    assert f"n_classes={n_held_out}," in repr(parts[1])
+    assert f"n_classes={n_classes - n_held_out}," in repr(parts[0])
+    assert len(held_out_classes) <= n_held_out
+    assert parts[0].n_way == n_way
+    assert parts[1].n_way == min(n_way, n_held_out)
+    sizes = [int(repr(part).split("n_rows=")[1].split(",")[0]) for part in parts]
+    assert sum(sizes) == len(y)
+
+
+@pytest.mark.parametrize("kind", ["crossed", "nested", "one too small"])
+def test_parts_of_several_labellings_share_neither_class_nor_row(kind):
+    rng, number = np.random.RandomState(0), np.arange(1200)
+    columns = {
+        "crossed": [number % 30, rng.permutation(number) % 40],
+        "nested": [number // 60, number // 20],
+        "one too small": [number % 30, number % 4],
+    }[kind]
+    tasks = NWayKShot(number[:, None], np.column_stack(columns), n_way=3, n_query=3)
+    (rows, classes), (held_out, held_out_classes) = (
+        rows_and_classes(part, n_tasks=1000) for part in tasks.split(0.2, random_state=0)
+    )
+    assert not rows & held_out
+    assert not classes & held_out_classes
+    assert {column for column, _ in classes} == {0, 1}
+    assert {column for column, _ in held_out_classes} == ({0} if "small" in kind else {0, 1})
+    assert 0.09 < len(held_out) / 1200 < 0.3
+    assert len(rows | held_out) > 0.98 * 1200
+
+
+def test_labellings_that_cover_each_other_are_not_split():
+    y = np.column_stack([np.random.RandomState(seed).permutation(200) % 10 for seed in range(30)])
+    assert NWayKShot(np.zeros((200, 1)), y, n_way=4, n_query=3).split(0.1, 0) is None
+
+
+def test_a_part_is_split_again():
+    """Its parts have its own rows only."""
+    tasks = NWayKShot(np.arange(400)[:, None], np.arange(400) % 40, n_way=3, n_query=3)
+    outer = tasks.split(0.5, random_state=0)
+    for part in outer:
+        inner = part.split(0.25, random_state=1)
+        classes = [rows_and_classes(each)[1] for each in inner]
+        assert [len(each) for each in classes] == [15, 5]
+        assert classes[0] | classes[1] == rows_and_classes(part)[1]
+
+
+def test_the_classes_held_out_hang_on_the_seed_and_are_each_as_likely():
+    tasks = NWayKShot(np.arange(40)[:, None], np.arange(40) % 10, n_way=2, n_query=3)
+    first, second = (tasks.split(0.2, seed) for seed in (3, np.random.RandomState(3)))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.sample(5, 0).X, other.sample(5, 0).X)
+    held_out = [np.unique(tasks.split(0.2, s)[1].sample(5, 0).y) for s in range(300)]
+    counts = np.bincount(np.concatenate(held_out), minlength=10)
+    assert counts.sum() == 600
+    assert chisquare(counts).pvalue > 0.01
+
+
+def test_parts_copy_no_rows():
+    X, y = np.zeros((40, 2)), np.arange(40) % 8
+    tasks = NWayKShot(X, y, n_way=2, n_query=4)
+    assert all(part.X is X for part in tasks.split(0.2, random_state=0))
+    assert "n_classes=8, n_rows=40," in repr(tasks)  # which is what it was
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, "half"])
+def test_a_fraction_that_will_not_do(fraction):
+    with pytest.raises(ValueError, match="'fraction' parameter of split must be a float"):
+        NWayKShot(X40, Y40, n_query=4).split(fraction)
+
+
 def make_blobs(rng, n_classes, n_each=16):
     """Classes that differ in 3 directions out of 12, amid as much noise in the others."""
     basis, _ = np.linalg.qr(np.random.RandomState(5).normal(size=(12, 12)))
@@ -237,3 +335,31 @@ def test_unseen_classes_are_learned_from_one_row_each():
     meta.fit_adapt(rows[:5], classes[:5])
     np.testing.assert_array_equal(meta.classes_, np.unique(classes))
     assert set(meta.predict(rows)) <= set(classes)
+
+
+def test_training_stops_before_its_classes_are_learned_by_heart():
+    """Classes differ in all directions: what tells twelve apart is soon worse for others."""
+    rng = np.random.RandomState(0)
+
+    def draw(n_classes):
+        y = np.repeat(np.arange(n_classes), 12)
+        return rng.normal(size=(n_classes, 30))[y] + rng.normal(size=(len(y), 30)), y
+
+    def loss(tasks, **options):
+        options = {"n_query": None, "meta_lr": 1e-2, "meta_batch_size": 4} | options
+        mlp = MLPClassifier(hidden_layer_sizes=(64, 64))
+        meta = MetaLearner(mlp, "prototypes", random_state=0, **options).fit(tasks)
+        return evaluate(meta._learned, unseen).loss.mean()
+
+    class Whole(NWayKShot):
+        split = None
+
+    X, y = draw(12)
+    unseen = NWayKShot(*draw(40), n_way=4, n_query=5).sample(200, random_state=1)
+    shape = {"n_way": 4, "n_query": 5}
+    whole, stopping = Whole(X, y, **shape), {"max_iter": 300, "validation_interval": 5}
+    stopped = loss(NWayKShot(X, y, **shape), **stopping)
+    on_its_own_classes = loss(whole, **stopping)
+    best = min(loss(whole, early_stopping=False, max_iter=n) for n in (5, 10, 20, 50))
+    assert stopped < 1.2 * best
+    assert on_its_own_classes > 1.5 * best

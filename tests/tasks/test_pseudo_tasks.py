@@ -225,6 +225,80 @@ def test_what_is_wrong_is_said(X, options, error, message):
         pseudo_tasks(X, **options)
 
 
+class Rows(BaseEstimator):
+    """Takes rows as they are; notes the first feature, which is their number."""
+
+    seen = []  # of all clones
+
+    def fit_transform(self, X, y=None):
+        self.seen.append(set(X[:, 0].astype(int)))
+        return np.random.RandomState(len(X)).normal(size=(len(X), 2))
+
+
+@settings(deadline=None, derandomize=True, max_examples=20, database=None)
+@given(st.integers(2, 4), st.integers(1, 3), st.integers(30, 120), st.floats(0.05, 0.95))
+def test_two_parts_share_no_row_and_cluster_their_own(n_way, n_query, n_rows, fraction):
+    Rows.seen.clear()
+    shape = {"n_way": n_way, "n_query": n_query, "n_partitions": 2, "random_state": 0}
+    tasks = pseudo_tasks(np.arange(n_rows)[:, None], transformer=Rows(), **shape)
+    parts = tasks.split(fraction, random_state=0)
+    if parts is None:
+        assert n_rows < 2 * (n_way + 2) * (1 + n_query) or len(Rows.seen) > 1  # else clustered
+        return
+    rows = [set(part.X[:, 0]) for part in parts]
+    assert not rows[0] & rows[1]
+    assert rows[0] | rows[1] == set(range(n_rows))
+    assert Rows.seen[1:] == rows
+    for part, own in zip(parts, rows, strict=True):
+        assert set(part.sample(20, random_state=0).X[:, 0]) <= own
+    most = n_rows - 2 * n_way * (1 + n_query)
+    assert len(rows[1]) == min(max(round(fraction * n_rows), 4 * (1 + n_query)), most)
+    assert parts[0].n_way == n_way
+    assert 2 <= parts[1].n_way <= n_way
+
+
+@pytest.mark.parametrize("options", [{"clusterer": KMeans(12)}, {"n_clusters": 12}])
+def test_clusters_of_the_parts_are_as_large(options):
+    X = np.random.RandomState(0).normal(size=(480, 4))
+    tasks = pseudo_tasks(X, n_partitions=2, n_way=3, n_query=3, random_state=0, **options)
+    training, validation = tasks.split(0.25, random_state=0)
+    assert [len(np.unique(column)) for column in training.y.T] == [9] * 2
+    assert [len(np.unique(column)) for column in validation.y.T] == [3] * 2
+    inner, _ = training.split(1 / 3, random_state=0)
+    assert len(np.unique(inner.y[:, 0])) == 6
+    if "clusterer" in options:
+        assert options["clusterer"].n_clusters == 12
+
+
+def test_too_few_rows_are_not_split():
+    X = np.random.RandomState(0).normal(size=(60, 2))
+    assert pseudo_tasks(X, n_partitions=2, clusterer=Recorder()).split(0.1, 0) is None
+
+    class One(Recorder):  # whatever the rows, but all those of the first call
+        def fit_predict(self, X, y=None):
+            labels = super().fit_predict(X)
+            return labels if len(X) == 200 else np.zeros(len(X), int)
+
+    X = np.random.RandomState(0).normal(size=(200, 2))
+    assert pseudo_tasks(X, n_partitions=1, clusterer=One()).split(0.3, 0) is None
+
+
+def test_a_seed_gives_the_same_parts():
+    X = np.random.RandomState(0).normal(size=(300, 4))
+    tasks = pseudo_tasks(X, n_partitions=3, random_state=0)
+    first, second, other = (tasks.split(0.2, s) for s in (1, np.random.RandomState(1), 2))
+    for one, same, another in zip(first, second, other, strict=True):
+        np.testing.assert_array_equal(one.X, same.X)
+        np.testing.assert_array_equal(one.y, same.y)
+        assert not np.array_equal(one.X, another.X)
+
+
+@pytest.mark.parametrize("fraction", [0, 1])
+def test_a_fraction_that_will_not_do(fraction):
+    with pytest.raises(ValueError, match="'fraction' parameter of split must be a float"):
+        pseudo_tasks(X60, n_partitions=1, clusterer=Recorder()).split(fraction)
+
+
 def test_real_classes_are_learned_after_learning_without_labels():
     """Clusters in 3 directions that matter, amid 9 that do not."""
     rng = np.random.RandomState(0)
