@@ -11,6 +11,7 @@ from ._posterior_covariance import (
     precision_factor,
     variance_from_rows,
 )
+from ._solve import solve
 from ._two_classes import both_classes, both_logits, one_logit
 from ._weights import TaskWeights
 
@@ -31,5 +32,6 @@ __all__ = [
     "posterior_mode",
     "precision_factor",
     "product",
+    "solve",
     "variance_from_rows",
 ]
