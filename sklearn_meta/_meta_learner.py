@@ -89,8 +89,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     normalize_y : bool, default=True
         Standardise regression targets over the pooled rows (Poisson: divide by the mean).
     standardize : bool or "auto", default="auto"
-        Standardise the features that the MLP sees over the pooled rows; what `adapt` returns,
-        and `estimator_`, take them as they are. "auto": True for an MLP alone, False where
+        Standardise the features that the MLP sees, over the pooled rows (pixels and indicators:
+        by the range that they share). What `adapt` returns, and `estimator_`, take rows as
+        they are: it is folded into the first layer. "auto": True for an MLP alone, False where
         a Pipeline has steps of its own before it.
     shared_labels : bool or "auto", default="auto"
         True: a label means the same in every task. False: every task has classes of its

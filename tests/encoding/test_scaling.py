@@ -43,8 +43,39 @@ def test_a_features_own_unit_and_zero_change_nothing(units, zeros):
     np.testing.assert_allclose(scaled(other), scaled(X), atol=1e-10)
 
 
+def images(white=1.0):
+    """Bright in the middle; to the left ever darker, rarer and at last always black."""
+    strength = np.array([0, 0, 1e-4, 0.1, 0.5, *np.full(7, 1.5)])
+    pixels = np.random.RandomState(0).uniform(-1, 1, (300, 12)) * strength
+    return white * np.clip(pixels, 0, 1)
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0, 1e-3])
+def test_pixels_are_divided_by_their_common_range(white):
+    X = images(white)
+    np.testing.assert_allclose(Scaling.of(X).scale, white)
+    np.testing.assert_allclose(scaled(X), X / white - (X / white).mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(Scaling.of(white - X).scale, white)
+
+
+def test_features_beside_pixels_have_a_unit_of_their_own():
+    """An age, a count from 0, and a share that reaches neither end of the pixels' range."""
+    beside = np.random.RandomState(1).uniform([20, 0, 0.3], [60, 9, 0.4], (300, 3))
+    X = np.hstack([images(), np.floor(beside) * [1, 1, 0] + beside * [0, 0, 1]])
+    np.testing.assert_allclose(Scaling.of(X).scale[-3:], X[:, -3:].std(axis=0))
+    np.testing.assert_allclose(Scaling.of(X).scale[:-3], 1)
+
+
+def test_a_range_that_most_do_not_share_is_none_in_common():
+    indicators = ROWS[:, :2] > 1
+    X = np.hstack([indicators, ROWS, ROWS**2])
+    np.testing.assert_allclose(Scaling.of(X).scale, X.std(axis=0))
+    X = np.hstack([indicators, ROWS[:, :2]])
+    np.testing.assert_allclose(Scaling.of(X).scale, [1, 1, *ROWS[:, :2].std(axis=0)])
+
+
 @pytest.mark.parametrize("value", [1.0, 255.0])
-def test_a_pixel_that_is_lit_once_is_not_blown_up(value):
+def test_what_is_not_0_in_one_row_is_not_blown_up(value):
     X = np.zeros((10_000, 2))
     X[:, 0] = value * np.random.RandomState(0).uniform(size=len(X))
     X[77, 1] = value
