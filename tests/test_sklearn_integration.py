@@ -220,7 +220,7 @@ def test_columns_of_words(task_frame, regressing, sparse_output):
 def test_a_pipeline_may_mend_what_is_missing(regression):
     X, y, groups = regression.rows
     X = np.where(np.random.RandomState(0).uniform(size=X.shape) < 0.1, np.nan, X)
-    meta = regression.meta()
+    meta = regression.meta(standardize=False)
     mended = SimpleImputer().fit_transform(X)
     expected = meta.fit(mended, y, groups).predict(mended, groups)
     meta.set_params(estimator=make_pipeline(SimpleImputer(), meta.estimator))
