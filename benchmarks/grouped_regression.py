@@ -34,9 +34,8 @@ CONTESTANTS = "MetaLearner", "hierarchical", "pooled trees", "pooled ridge", "ro
 def learners(train, seed, max_iter):
     """Functions (X, y) -> (rows -> predictions), by name."""
     mlp = MLPRegressor(hidden_layer_sizes=(64, 64))
-    estimator = make_pipeline(StandardScaler(), mlp)
     start = time.perf_counter()
-    meta = MetaLearner(estimator, max_iter=max_iter, random_state=seed).fit(train)
+    meta = MetaLearner(mlp, max_iter=max_iter, random_state=seed).fit(train)
     seconds = time.perf_counter() - start
     hierarchical = _grouped.HierarchicalLinear().fit(train)
     trees = HistGradientBoostingRegressor(random_state=0).fit(train.X, train.y)

@@ -16,7 +16,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few meta-steps")
     quick = parser.parse_args().quick
-    default = {"hidden": (64, 64), "alpha": 1e-4, "meta_batch_size": 16, "normalize_y": True}
+    default = {"hidden": (64, 64), "alpha": 1e-4, "meta_batch_size": 16}
+    default |= {"normalize_y": True, "standardize": "auto"}
     for label, options in {
         "default": {"max_iter": 3000, "early_stopping": True},
         "default, more meta-steps": {"max_iter": 20_000},

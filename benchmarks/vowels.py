@@ -21,14 +21,13 @@ from sklearn_meta import MetaLearner
 from sklearn_meta.datasets import load_vowels
 
 GRID = {
-    "estimator__mlpclassifier__hidden_layer_sizes": [(100,), (64, 64)],
-    "estimator__mlpclassifier__alpha": [1e-4, 1e-3],
+    "estimator__hidden_layer_sizes": [(100,), (64, 64)],
+    "estimator__alpha": [1e-4, 1e-3],
 }
 
 
 def meta_learner(seed, **parameters):
-    estimator = make_pipeline(StandardScaler(), MLPClassifier())
-    return MetaLearner(estimator, random_state=seed, **parameters)
+    return MetaLearner(MLPClassifier(), random_state=seed, **parameters)
 
 
 def by_speaker(tasks, predict):

@@ -33,10 +33,11 @@ REPEATS = 5  # random choices of the years that are shown
 train, unseen = train_test_split(load_countries(), train_size=0.7, random_state=0)
 
 # %%
-# The meta-learner, as it comes. It wraps scikit-learn's own MLPRegressor.
+# The meta-learner, as it comes. It wraps scikit-learn's own MLPRegressor, and standardises the
+# features itself.
 
 mlp = MLPRegressor(hidden_layer_sizes=(64, 64))
-meta = MetaLearner(make_pipeline(StandardScaler(), mlp), random_state=0)
+meta = MetaLearner(mlp, random_state=0)
 meta.fit(train.X, train.y, groups=train.groups)
 
 # %%

@@ -34,7 +34,7 @@ speakers = load_vowels()
 
 def methods(train):
     mlp = MLPClassifier(hidden_layer_sizes=(64, 64))
-    meta = MetaLearner(make_pipeline(StandardScaler(), mlp), random_state=0).fit(train)
+    meta = MetaLearner(mlp, random_state=0).fit(train)
     logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     pooled = logistic.fit(train.X, train.y)
     scaler = pooled[0]

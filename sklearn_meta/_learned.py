@@ -16,6 +16,8 @@ from .network import Params
 from .tasks._batch import TaskArrays, TaskBatch, logit_mask
 from .tasks._ids import as_keys, join_ids
 
+# what overflows is an error of ours, which says more than NumPy's warning
+quiet = np.errstate(over="ignore", invalid="ignore")
 UNKNOWN = -1  # the place of a row whose task is not among those asked
 
 
@@ -120,7 +122,7 @@ class Learned:
         adapted = _concatenate([adapted for _, adapted in parts]).take(order)
         return KnownTasks(encoded.ids, adapted, encoded.classes)
 
-    @np.errstate(over="ignore", invalid="ignore")
+    @quiet
     def learn_batch(self, support, ids):
         """Learn a padded batch of tasks, whose ids name the one that diverges."""
         adapted = self.algorithm.learn(self.network, self.params, support)
@@ -163,11 +165,14 @@ class Learned:
 
         return self._answer(asked, known, unknown)
 
+    @quiet
     def decode(self, z, place, classes=None):
         """Predictions in the user's terms from outputs (rows, outputs) of rows of tasks."""
         targets = self.encoder.targets
         if not self.encoder.is_classifier:
-            return targets.decode(self.network.loss.mean(z))
+            mean = self.network.loss.mean(z)
+            _check_below_infinity(mean)
+            return targets.decode(mean)
         codes = (z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)
         if self.encoder.shared_labels:
             return targets.classes[codes]
@@ -184,6 +189,7 @@ class Learned:
         own = None if self.encoder.shared_labels else np.arange(self.encoder.targets.n_classes)
         return export(prior, self.encoder, own)
 
+    @quiet
     def _answer(self, asked, known, unknown):
         """One function for rows of known tasks, another for the others, (rows, outputs)."""
         X, place, tasks = asked
@@ -193,6 +199,7 @@ class Learned:
             result[~is_known] = unknown(X[~is_known][None])[0]
         if is_known.any():
             result[is_known] = self._by_task(X[is_known], place[is_known], tasks, known)
+        _check_below_infinity(result)
         return result
 
     def _by_task(self, X, place, tasks, function):
@@ -227,6 +234,16 @@ def _rule_out(z, classes):
         return np.where(classes, -np.inf, z).astype(z.dtype, copy=False)
     first, second = classes  # the one output is the logit of the second
     return np.full_like(z, np.inf if first else -np.inf) if first or second else z
+
+
+def _check_below_infinity(values):
+    """Raise where a row's outputs, mean or std overflow; a class that a task lacks is -inf."""
+    wrong = np.flatnonzero(~(values < np.inf).all(axis=1))
+    if len(wrong):
+        raise ValueError(
+            f"the prediction of row {wrong[0]} of X is not finite, its features are too far from "
+            "those in training: scale them"
+        )
 
 
 def _concatenate(parts):

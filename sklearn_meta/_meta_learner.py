@@ -94,6 +94,11 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         If that is less than one task, the training tasks validate.
     normalize_y : bool, default=True
         Standardise regression targets over the pooled rows (Poisson: divide by the mean).
+    standardize : bool or "auto", default="auto"
+        Standardise the features that the MLP sees, over the pooled rows (pixels and indicators:
+        by the range that they share). What `adapt` returns, and `estimator_`, take rows as
+        they are: it is folded into the first layer. "auto": True for an MLP alone, False where
+        a Pipeline has steps of its own before it.
     shared_labels : bool or "auto", default="auto"
         True: a label means the same in every task. False: every task has classes of its
         own (N-way few-shot). "auto": as the task collection says; True for rows.
@@ -206,6 +211,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         early_stopping=True,
         validation_fraction=0.1,
         normalize_y=True,
+        standardize="auto",
         shared_labels="auto",
         adapt_training_tasks=True,
         handle_unknown="warn",
@@ -229,6 +235,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.normalize_y = normalize_y
+        self.standardize = standardize
         self.shared_labels = shared_labels
         self.adapt_training_tasks = adapt_training_tasks
         self.handle_unknown = handle_unknown
@@ -606,7 +613,12 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     def _encode(self, tasks, before=None, classes=None):
         """An encoder fitted to tasks, or as it was before; these encoded; and which to train on."""
         shared = tasks.shared_labels if self.shared_labels == "auto" else self.shared_labels
-        options = {"shared_labels": shared, "normalize_y": self.normalize_y}
+        _, steps = split_estimator(self.estimator)
+        options = {
+            "shared_labels": shared,
+            "normalize_y": self.normalize_y,
+            "standardize": steps is None if self.standardize == "auto" else self.standardize,
+        }
         if before is not None:
             encoder = before.encoder.renew(self.estimator, **options)
             return encoder, *self._encode_training(tasks, encoder)

@@ -26,6 +26,7 @@ PARAMETER_CONSTRAINTS = {
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "normalize_y": ["boolean"],
+    "standardize": ["boolean", StrOptions({"auto"})],
     "shared_labels": ["boolean", StrOptions({"auto"})],
     "adapt_training_tasks": ["boolean"],
     "handle_unknown": [StrOptions({"warn", "prior", "error"})],

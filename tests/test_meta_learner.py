@@ -4,11 +4,13 @@ import copy
 import pickle
 import warnings
 from collections import Counter
+from dataclasses import replace
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import make_problem
 from helpers import needs_hidden
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +18,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import sklearn_meta
 from sklearn_meta import MetaLearner, TaskCollection, _meta_learner
@@ -166,7 +169,8 @@ def validated(monkeypatch):
 
 def few_shot(**params):
     mlp = MLPClassifier(hidden_layer_sizes=(8,))
-    return MetaLearner(mlp, "prototypes", n_query=None, max_iter=20, random_state=0, **params)
+    params = {"n_query": None, "standardize": False, "max_iter": 20, "random_state": 0} | params
+    return MetaLearner(mlp, "prototypes", **params)
 
 
 def test_classes_held_out_validate(numbered, validated):
@@ -568,7 +572,7 @@ def test_gradient_steps_are_plain_sgd_weight_for_weight(shared_problem, algorith
     problem = shared_problem
     steps = "adapt_steps" if algorithm is Joint else "inner_steps"
     algorithm = algorithm(**{steps: 4}, inner_lr=0.05)
-    meta = problem.meta(algorithm, normalize_y=False).fit(problem.tasks)
+    meta = problem.meta(algorithm, normalize_y=False, standardize=False).fit(problem.tasks)
     X, y = problem.new
     adapted = meta.adapt(X[:6], y[:6])
     twin = steps_of_sgd(meta.estimator_, 0.05, X[:6], y[:6], n_steps=4)
@@ -577,6 +581,138 @@ def test_gradient_steps_are_plain_sgd_weight_for_weight(shared_problem, algorith
         adapted.coefs_ + adapted.intercepts_, twin.coefs_ + twin.intercepts_, strict=True
     ):
         assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+UNITS = np.array([1e-5, 300.0, 1e6])
+ZEROS = np.array([7e-5, -2e3, 5e6])
+
+
+def in_other_units(problem, scale, zero):
+    """The problem with other units of its features, and the new task's rows."""
+    tasks = replace(problem.tasks, X=scale * problem.tasks.X + zero)
+    return replace(problem, tasks=tasks, new=(scale * problem.new[0] + zero, problem.new[1]))
+
+
+def test_what_adapt_gives_takes_rows_in_the_users_units(problem, algorithm):
+    problem = in_other_units(problem, UNITS, ZEROS)
+    meta = problem.meta(algorithm).fit(problem.tasks)
+    X, y = problem.new
+    meta.fit_adapt(X, y)
+    assert_predict_alike(meta.adapt(X, y), meta, X)
+    if meta.shared_labels == "auto":
+        assert_predict_alike(meta.estimator_, copy.copy(meta).fit(problem.tasks), X)
+
+
+@pytest.mark.parametrize("hidden", [(), (6, 5)])
+@pytest.mark.parametrize("kind", ["regression", "poisson", "multiclass"])
+def test_export_in_the_users_units_whatever_the_depth(kind, hidden):
+    problem = in_other_units(make_problem(kind), UNITS, ZEROS)
+    for algorithm in ("bayesian_head", "maml"):
+        meta = problem.meta(algorithm).set_params(estimator__hidden_layer_sizes=hidden)
+        X, y = problem.new
+        meta.fit(problem.tasks).fit_adapt(X, y)
+        assert_predict_alike(meta.adapt(X, y), meta, X)
+
+
+def test_standardised_inside_is_as_by_a_scaler_before(problem, algorithm):
+    """To rounding: a StandardScaler's statistics are the same."""
+    problem = in_other_units(problem, UNITS, ZEROS)
+    bare, behind = problem.meta(algorithm), problem.meta(algorithm)
+    behind.set_params(estimator=make_pipeline(StandardScaler(), behind.estimator))
+    X, y = problem.new
+    alike = [numbers(meta.fit(problem.tasks).adapt(X, y), X) for meta in (bare, behind)]
+    assert_allclose(*alike, rtol=1e-6, atol=1e-8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    name=st.sampled_from(["bayesian_head", "maml", "ridge_head", "deep_kernel_gp", "prototypes"]),
+    units=st.lists(st.floats(-6, 6), min_size=3, max_size=3),
+    zeros=st.lists(st.floats(-10, 10), min_size=3, max_size=3),
+)
+def test_the_units_of_features_change_nothing(name, units, zeros):
+    problem = make_problem("multiclass" if name == "prototypes" else "regression")
+    scale = 10.0 ** np.array(units)
+    other = in_other_units(problem, scale, scale * zeros)
+    found = []
+    for each in (problem, other):
+        X, y = each.new
+        meta = each.meta(name, max_iter=3).fit(each.tasks)
+        found.append(numbers(meta.fit_adapt(X[:6], y[:6]), X))
+    assert_allclose(*found, rtol=1e-6, atol=1e-8)
+
+
+ODD = {
+    "large": lambda X: 1e4 * X,
+    "small": lambda X: 1e-6 * X,
+    "huge": lambda X: 1e12 * X,
+    "constant": lambda X: np.column_stack([X[:, :2], np.full(len(X), 7.0)]),
+    "far from 0": lambda X: X + np.array([0, 0, 1e9]),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_features_are_learned_from(algorithm, odd, dtype):
+    problem = make_problem(
+        "regression" if "squared_error" in ALGORITHMS[algorithm].losses else "multiclass"
+    )
+    X, y, groups = problem.rows
+    X, new = (ODD[odd](rows).astype(dtype) for rows in (X, problem.new[0]))
+    meta = problem.meta(algorithm).fit(X, y, groups)
+    adapted = meta.fit_adapt(new, problem.new[1]).adapt(new, problem.new[1])
+    found = numbers(meta, new)
+    assert np.isfinite(found).all()
+    tolerance = 1e-6 if dtype == np.float64 else 1e-2  # where what is taken off is 1e9
+    assert_allclose(numbers(adapted, new), found, rtol=tolerance, atol=tolerance)
+    assert meta.estimator_.coefs_[0].dtype == dtype
+
+
+def test_a_feature_that_was_constant_in_training_does_not_decide(regression):
+    """It differs in the new task by as much as others do; the prediction stays where it was."""
+    X, y, groups = regression.rows
+    wide, (new_X, new_y) = np.column_stack([X, np.full(len(X), 3.0)]), regression.new
+    meta = regression.meta(max_iter=300).fit(wide, y, groups)
+    as_ever, other = (np.column_stack([new_X, np.full(len(new_X), c)]) for c in (3.0, 4.0))
+    expected, found = (meta.adapt(rows, new_y).predict(rows) for rows in (as_ever, other))
+    assert np.abs(found - expected).max() < 0.5 * y.std()
+
+
+def test_auto_leaves_the_steps_of_a_pipeline_alone(regression):
+    """True standardises what they give, False not; a Pipeline with no steps has none to leave."""
+    problem = in_other_units(regression, 10.0, 3.0)
+    X, y, groups = problem.rows
+    mlp, step = problem.estimator, FunctionTransformer()
+
+    def prior(estimator, standardize):
+        meta = problem.meta(standardize=standardize).set_params(estimator=estimator)
+        return meta.fit(X, y, groups).estimator_.predict(X)
+
+    plain, scaled = prior(mlp, False), prior(mlp, True)
+    assert not np.allclose(plain, scaled, rtol=1e-3)
+    for estimator, expected in (
+        (mlp, scaled),
+        (make_pipeline(clone(mlp)), scaled),
+        (make_pipeline(step, clone(mlp)), plain),
+    ):
+        assert_array_equal(prior(estimator, "auto"), expected)
+    assert_array_equal(prior(make_pipeline(step, clone(mlp)), True), scaled)
+
+
+@pytest.mark.parametrize("later", ["partial_fit", "warm_start"])
+def test_features_are_standardised_as_in_the_first_call(regression, later):
+    X, y, groups = regression.rows
+    meta = regression.meta(max_iter=1, meta_lr=1e-12, warm_start=True).partial_fit(X, y, groups)
+    expected = meta.estimator_.predict(X)
+    call = meta.partial_fit if later == "partial_fit" else meta.fit
+    call(50 * X + 9, y, groups)
+    assert_allclose(meta.estimator_.predict(X), expected, rtol=1e-6)
+
+
+def test_a_grid_over_standardize(regression):
+    problem = in_other_units(regression, 1e3, 0)
+    search = GridSearchCV(problem.meta(max_iter=50), {"standardize": [False, True]}, cv=3)
+    assert search.fit(problem.tasks).best_params_ == {"standardize": True}
 
 
 def random_slopes(n_tasks, n_rows, seed):
@@ -598,8 +734,8 @@ def test_body_only_needs_a_hidden_layer(regression):
 # what adapts at all, with steps large enough to tell after a short training
 LEARNERS = {name: cls() for name, cls in ALGORITHMS.items() if name != "joint"} | {
     "fine-tuning": Joint(adapt_steps=20, inner_lr=0.05),
-    **{name: ALGORITHMS[name](inner_lr=0.05) for name in ("maml", "fomaml", "anil", "boil")},
-    "meta_sgd": ALGORITHMS["meta_sgd"](inner_lr=0.1),
+    **{name: ALGORITHMS[name](inner_lr=0.05) for name in ("maml", "fomaml", "boil")},
+    **{name: ALGORITHMS[name](inner_lr=0.1) for name in ("anil", "meta_sgd")},
     "proto_maml": ALGORITHMS["proto_maml"](inner_lr=0.05),
 }
 
@@ -682,8 +818,9 @@ def test_95_percent_of_fresh_rows_lie_within_2_std(linear, n_shots):
 
 def test_training_tasks_are_left_alone_where_nobody_asks_for_them(problem):
     """What is meta-learned is the same; no training row and no task is kept."""
-    served = problem.meta().fit(problem.tasks)
-    meta = problem.meta(adapt_training_tasks=False).fit(problem.tasks)
+    served = problem.meta(standardize=False).fit(problem.tasks)
+    options = {"standardize": False, "adapt_training_tasks": False}  # rows would be as they are
+    meta = problem.meta(**options).fit(problem.tasks)
     assert len(meta.tasks_) == 0
     assert meta.n_tasks_ == len(problem.tasks)
     X, y = problem.new
@@ -778,7 +915,8 @@ def test_tasks_of_one_row_train_where_a_support_may_be_empty(shared_problem, n_s
 def test_tasks_of_one_row_are_left_out_elsewhere_and_served(shared_problem, n_shots):
     """What is learned is learned from the others."""
     tasks = with_singletons(shared_problem)
-    meta = shared_problem.meta(n_shots=n_shots, normalize_y=False, max_iter=5)
+    unscaled = {"normalize_y": False, "standardize": False}
+    meta = shared_problem.meta(n_shots=n_shots, **unscaled, max_iter=5)
     expected = clone(meta).fit(shared_problem.tasks)
     with pytest.warns(UserWarning, match="3 of 15 tasks have one row.*adapted and served all"):
         meta.fit(tasks)

@@ -174,13 +174,15 @@ def test_rows_held_out_get_their_task(task_frame):
 
 
 def test_behind_a_scaler(problem, algorithm):
+    """Before the meta-learner or inside it; inside, "auto" leaves the rows to it."""
     X, y, groups = problem.rows
-    pipeline = make_pipeline(StandardScaler(), problem.meta(algorithm))
+    plain = problem.meta(algorithm, standardize=False)
+    pipeline = make_pipeline(StandardScaler(), clone(plain))
     pipeline.fit(X, y, metalearner__groups=groups)
     inside = problem.meta(algorithm)
     inside.set_params(estimator=make_pipeline(StandardScaler(), inside.estimator))
     scaled = StandardScaler().fit_transform(X)
-    expected = problem.meta(algorithm).fit(scaled, y, groups).predict(scaled, groups)
+    expected = plain.fit(scaled, y, groups).predict(scaled, groups)
     assert_array_equal(pipeline.predict(X, groups=groups), expected)
     assert_array_equal(inside.fit(X, y, groups).predict(X, groups), expected)
 
@@ -208,7 +210,8 @@ def test_columns_of_words(task_frame, regressing, sparse_output):
     meta.fit(X, y)
     scaled = (X[["b", "c"]] - X[["b", "c"]].mean()) / X[["b", "c"]].std(ddof=0)
     plain = np.column_stack([scaled, words == "minus", words == "plus"]).astype(float)
-    by_hand = MetaLearner(mlp, regressing, **options).fit(plain, y, X["store"])
+    by_hand = MetaLearner(mlp, regressing, standardize=False, **options)
+    by_hand.fit(plain, y, X["store"])
     assert_allclose(meta.predict(X), by_hand.predict(plain, X["store"]), rtol=1e-6)
     adapted = meta.adapt(X[:5], y[:5])
     expected = by_hand.adapt(plain[:5], y[:5]).predict(plain)
@@ -221,7 +224,7 @@ def test_columns_of_words(task_frame, regressing, sparse_output):
 def test_a_pipeline_may_mend_what_is_missing(regression):
     X, y, groups = regression.rows
     X = np.where(np.random.RandomState(0).uniform(size=X.shape) < 0.1, np.nan, X)
-    meta = regression.meta()
+    meta = regression.meta(standardize=False)
     mended = SimpleImputer().fit_transform(X)
     expected = meta.fit(mended, y, groups).predict(mended, groups)
     meta.set_params(estimator=make_pipeline(SimpleImputer(), meta.estimator))

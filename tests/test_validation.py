@@ -603,3 +603,35 @@ def test_adaptation_that_diverges_names_the_task(regression):
     check_error(
         meta, lambda meta: meta.fit_adapt(1e90 * X, y, ["wild"] * len(y)), ValueError, match
     )
+
+
+@pytest.mark.parametrize("hidden", [(), (8,)])
+@pytest.mark.parametrize("algorithm", ["bayesian_head", "ridge_head"])
+@pytest.mark.parametrize("size", [1e9, 1e12, 1e150])
+def test_a_singular_matrix_is_training_that_diverged(regression, algorithm, size, hidden):
+    """Of features as they are, so large that beside them the prior's precision is rounded off."""
+    X, y, groups = regression.rows
+    meta = regression.meta(algorithm, standardize=False)
+    meta.set_params(estimator__hidden_layer_sizes=hidden)
+    match = "meta-training diverged: the loss is nan in .*scale the features"
+    with pytest.raises(ValueError, match=match) as caught:
+        meta.fit(size * X, y, groups)
+    assert caught.type is ValueError  # LinAlgError is one, too
+    meta.set_params(standardize="auto").fit(size * X, y, groups)
+    assert np.isfinite(meta.predict(size * X, groups)).all()
+
+
+@pytest.mark.parametrize(
+    ("shared_problem", "options"),
+    [("poisson", {}), ("regression", {"return_std": True})],
+    indirect=["shared_problem"],
+)
+def test_rows_whose_prediction_overflows_are_named(shared_problem, options):
+    """A count's mean is an exponential; a variance is a square."""
+    problem = shared_problem
+    meta = problem.meta().fit(problem.tasks)
+    X, y = problem.new
+    far = np.concatenate([X, 1e200 * X, -1e200 * X])
+    meta.fit_adapt(X, y).predict(X, **options)
+    with pytest.raises(ValueError, match=r"prediction of row \d+ of X is not finite, its features"):
+        meta.predict(far, **options)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .._ragged import PER_ROW, Ragged, as_offsets, blocks
-from ..network import affine
+from ..network import affine, solve
 from ._kernels import Kernel
 
 MAX_CELLS = 2**22  # of covariances at once
@@ -54,7 +54,7 @@ class GaussianProcesses(Ragged):
         for block in tasks._blocks():
             index, root = tasks._rows(block)
             system = _system(kernel, tasks.features[index], root)
-            alpha = root * np.linalg.solve(system, root * tasks.residual[index])
+            alpha = root * solve(system, root * tasks.residual[index])
             tasks.alpha[index[root[..., 0] > 0]] = alpha[root[..., 0] > 0]
         return tasks
 
@@ -99,7 +99,7 @@ class GaussianProcesses(Ragged):
             index, root = self._rows(block)
             own = self.features[index]
             cross = root * self.kernel.covariance(own, F[block])  # (tasks, n, m)
-            solved = np.linalg.solve(_system(self.kernel, own, root), cross)
+            solved = solve(_system(self.kernel, own, root), cross)
             explained = (cross * solved).sum(axis=1)[..., None]
             variance[block] = self.kernel.variance(F[block]) - explained
         std = np.sqrt(self.kernel.noise * (1 + np.maximum(variance, 0)))

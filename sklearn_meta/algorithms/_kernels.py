@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..network import solve
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -125,7 +127,7 @@ def evidence(kernel, F, residual, weight, n_outputs):
     covariance = kernel.covariance(F, F)
     eye = np.eye(covariance.shape[-1])
     A = eye + root * covariance * root.mT
-    inverse = np.linalg.solve(A, np.broadcast_to(eye, A.shape))
+    inverse = solve(A, np.broadcast_to(eye, A.shape))
     solved = inverse @ (root * residual)  # (tasks, n, k)
     scaled = solved / (n_outputs * kernel.noise)
     quadratic = (root * residual * scaled).sum(axis=(1, 2), keepdims=True)

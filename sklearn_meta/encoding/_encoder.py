@@ -33,7 +33,7 @@ class Encoder:
     targets : RegressionTargets or ClassTargets
     network : MLP
     options : dict
-        `shared_labels` and `normalize_y`, as they were in `fit`.
+        `shared_labels`, `normalize_y` and `standardize`, as they were in `fit`.
     """
 
     estimator: object
@@ -50,6 +50,7 @@ class Encoder:
         *,
         shared_labels=True,
         normalize_y=True,
+        standardize=False,
         classes=None,
         feature_names=None,
     ):
@@ -62,14 +63,18 @@ class Encoder:
         """
         estimator = clone(estimator)
         mlp, steps = split_estimator(estimator)
-        features, X = Features.fit_transform(steps, collection, feature_names)
+        features, X = Features.fit_transform(steps, collection, feature_names, standardize)
         if is_classifier(mlp):
             targets = ClassTargets.of(collection, shared_labels, classes)
         elif classes is not None:
             raise ValueError(f"classes must be None in regression, got {classes!r}")
         else:
             targets = RegressionTargets(collection.y, mlp.loss, normalize_y)
-        options = {"shared_labels": shared_labels, "normalize_y": normalize_y}
+        options = {
+            "shared_labels": shared_labels,
+            "normalize_y": normalize_y,
+            "standardize": standardize,
+        }
         network = _network(mlp, X.shape[1], targets)
         encoder = cls(estimator, features, targets, network, options)
         return encoder, encoder._with_targets(X, collection)

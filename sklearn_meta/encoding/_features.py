@@ -1,6 +1,6 @@
-"""Features as the network sees them: the steps before the MLP, then finite floats."""
+"""Features as the network sees them: the steps before the MLP, then finite floats, scaled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import issparse
@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from .._messages import plain
+from ._scaling import Scaling
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,17 @@ class Features:
     dtype : numpy dtype
     names : list of str or None
         Of what the MLP sees.
+    scaling : Scaling or None
+        What is done to the rows then.
     """
 
     steps: Pipeline | None
     dtype: np.dtype
     names: list | None
+    scaling: Scaling | None = None
 
     @classmethod
-    def fit_transform(cls, steps, collection, names=None):
+    def fit_transform(cls, steps, collection, names=None, standardize=False):
         """Fitted to the rows of a collection, and these as the network sees them.
 
         Parameters
@@ -38,6 +42,7 @@ class Features:
         collection : TaskCollection
         names : list of str or None
             Of the columns, where X itself has lost them.
+        standardize : bool, default=False
         """
         X = collection.X
         if steps is not None:
@@ -46,18 +51,35 @@ class Features:
         names = names or _string_columns(X)
         X = np.asarray(X.toarray() if issparse(X) else X)
         features = cls(steps, np.dtype(np.float32 if X.dtype == np.float32 else float), names)
-        return features, features._finite(X, collection)
+        X = features._finite(X, collection)
+        if standardize:
+            features = replace(features, scaling=Scaling.of(X))
+        return features, features._scaled(X, collection)
 
     def transform(self, X, collection=None):
         """Rows X, those of the collection if given, as the network sees them, a copy."""
         if self.steps is not None:
             X = self.steps.transform(X)
-        return self._finite(X.toarray() if issparse(X) else X, collection)
+        X = self._finite(X.toarray() if issparse(X) else X, collection)
+        return self._scaled(X, collection)
 
     def _finite(self, X, collection):
         X = np.asarray(X).astype(self.dtype)
         check_finite("X", X, collection)
         return X
+
+    def _scaled(self, X, collection):
+        """The copy X itself, scaled in place."""
+        if self.scaling is not None:
+            self.scaling.apply(X)
+            check_finite("X, standardised,", X, collection)
+        return X
+
+    def fold(self, layers):
+        """Layers (weights, bias) that take rows as the steps leave them."""
+        if self.scaling is None:
+            return layers
+        return [self.scaling.fold(*layers[0]), *layers[1:]]
 
     @property
     def fitted_steps(self):

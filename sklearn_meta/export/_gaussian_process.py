@@ -127,12 +127,8 @@ class LabelRegression(ClassifierMixin, BaseEstimator):
 
 def fitted_process(task, encoder, classes):
     """The transformer to features, and what was fitted to those of the support."""
-    network = encoder.network
     *hidden, (weights, bias) = task.layers
-    layers = [(weights.copy(), bias.copy()) for weights, bias in hidden]
-    features = NetworkFeatures(layers, network.activation)
-    features.fit(np.zeros((1, network.layer_units[0]), encoder.dtype))
-    encoder.features.name_inputs(features)
+    features = _network_features(hidden, encoder)
     F, kernel = task.features.astype(float), task.kernel.to_sklearn()
     target = task.residual + affine(F, weights, bias)  # (rows, outputs)
     if encoder.is_classifier:
@@ -144,6 +140,22 @@ def fitted_process(task, encoder, classes):
     mean = {"coef": weights[:, outputs], "intercept": bias[outputs]}
     regressor = CentredGaussianProcess(kernel, **mean, scale=encoder.targets.scale[outputs])
     return features, regressor.fit(F, encoder.targets.decode(target), task.weight)
+
+
+def _network_features(hidden, encoder):
+    """The transformer to the features of these hidden layers, fitted."""
+    n_features, activation = encoder.network.layer_units[0], encoder.network.activation
+    if not hidden and encoder.features.scaling is not None:  # a layer that only scales
+        identity = np.eye(n_features), np.zeros(n_features)
+        hidden, activation = [identity], "identity"
+    layers = [
+        (weights.astype(encoder.dtype), bias.astype(encoder.dtype))
+        for weights, bias in (encoder.features.fold(hidden) if hidden else hidden)
+    ]
+    features = NetworkFeatures(layers, activation)
+    features.fit(np.zeros((1, n_features), encoder.dtype))
+    encoder.features.name_inputs(features)
+    return features
 
 
 def _label_regression(task, kernel, classes):

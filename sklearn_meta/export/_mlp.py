@@ -11,7 +11,7 @@ from ..network import one_logit
 def fitted_mlp(layers, encoder, classes):
     """The user's MLP with these layers, fitted for these classes (None in regression)."""
     mlp, _ = split_estimator(encoder.estimator)
-    *hidden, head = layers
+    *hidden, head = encoder.features.fold(layers)
     if encoder.is_classifier:
         head = _class_columns(*head, len(classes))
         y = classes
@@ -19,8 +19,8 @@ def fitted_mlp(layers, encoder, classes):
         head = encoder.targets.fold(*head)
         y = np.ones(1 if encoder.targets.flat else (1, encoder.targets.n_outputs))
     fitted = _fitted_shell(mlp, encoder, y)
-    fitted.coefs_ = [weights.copy() for weights, _ in [*hidden, head]]
-    fitted.intercepts_ = [bias.copy() for _, bias in [*hidden, head]]
+    fitted.coefs_ = [weights.astype(encoder.dtype) for weights, _ in [*hidden, head]]
+    fitted.intercepts_ = [bias.astype(encoder.dtype) for _, bias in [*hidden, head]]
     return fitted
 
 

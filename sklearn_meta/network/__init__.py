@@ -13,6 +13,7 @@ from ._posterior_covariance import (
     variance_from_rows,
 )
 from ._r_operator import hessian_product
+from ._solve import solve
 from ._two_classes import both_classes, both_logits, one_logit
 from ._weights import TaskWeights
 
@@ -38,6 +39,7 @@ __all__ = [
     "product",
     "pull_back",
     "query_loss",
+    "solve",
     "variance_from_rows",
     "weight_gradients",
 ]

@@ -10,6 +10,8 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from ._solve import solve
+
 EXACT = 1e-13  # of conjugate gradients, relative to the right side
 
 
@@ -103,14 +105,14 @@ class RidgeMode(_Mode):
         rows = self.rooted if self.kernel_side else self.rooted.mT
         self.matrix = add_to_diagonal(rows @ rows.mT, 1)  # (tasks, n, n) or (tasks, p, p)
         if self.kernel_side:
-            self._move_to(self.rooted.mT @ np.linalg.solve(self.matrix, target))
+            self._move_to(self.rooted.mT @ solve(self.matrix, target))
         else:
-            self._move_to(np.linalg.solve(self.matrix, self.rooted.mT @ target))
+            self._move_to(solve(self.matrix, self.rooted.mT @ target))
 
     def _solve(self, B):
         if self.kernel_side:
-            return B - self.rooted.mT @ np.linalg.solve(self.matrix, self.rooted @ B)
-        return np.linalg.solve(self.matrix, B)
+            return B - self.rooted.mT @ solve(self.matrix, self.rooted @ B)
+        return solve(self.matrix, B)
 
 
 class NewtonMode(_Mode):
@@ -214,12 +216,12 @@ class NewtonMode(_Mode):
         inner = root[..., None] * self.gram[:, None] * root[..., None, :]
         add_to_diagonal(inner, 1)
         if not self.loss.coupled:
-            return (root * np.linalg.solve(inner, (root * FB.mT)[..., None])[..., 0]).mT
+            return (root * solve(inner, (root * FB.mT)[..., None])[..., 0]).mT
         diagonal = root[..., None] * np.eye(root.shape[-1], dtype=root.dtype)
-        E = root[..., None] * np.linalg.solve(inner, diagonal)  # (tasks, k, n, n)
+        E = root[..., None] * solve(inner, diagonal)  # (tasks, k, n, n)
         EB = (E @ FB.mT[..., None])[..., 0]  # (tasks, k, n)
         total = add_to_diagonal(E.sum(axis=1), self.weight[..., 0] == 0)  # 1 for padding
-        shared = np.linalg.solve(total, EB.sum(axis=1)[..., None])  # (tasks, n, 1)
+        shared = solve(total, EB.sum(axis=1)[..., None])  # (tasks, n, 1)
         return (EB - (E @ shared[:, None])[..., 0]).mT
 
     def _conjugate_gradients(self, B, rtol=EXACT):

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from ._gaussian_head import add_to_diagonal
+from ._solve import cholesky, solve
 
 
 def precision_factor(loss, F, mean, weight):
@@ -39,7 +40,7 @@ def precision_factor(loss, F, mean, weight):
         curvature = np.ones_like(mean[..., :1]) if loss.quadratic else loss.diagonal(mean)
         rows = np.sqrt(weight[..., None] * curvature).mT[..., None] * F[:, None]  # (t, k, n, p)
         hessian = rows.mT @ rows
-    return np.linalg.cholesky(add_to_diagonal(hessian, 1))
+    return cholesky(add_to_diagonal(hessian, 1))
 
 
 def _coupled_hessian(loss, F, mean, weight):
@@ -86,7 +87,10 @@ def _solve_lower(factor, right):
     """Of each task's blocks, (tasks, blocks, s, m)."""
     return np.array(
         [
-            [solve_triangular(L, B, lower=True) for L, B in zip(*of_task, strict=True)]
+            [
+                solve_triangular(L, B, lower=True, check_finite=False)
+                for L, B in zip(*of_task, strict=True)
+            ]
             for of_task in zip(factor, right, strict=True)
         ]
     ).reshape(right.shape)
@@ -101,7 +105,7 @@ def variance_from_rows(F, weight, Q):
     rooted = root * F
     if F.shape[1] <= F.shape[2]:
         matrix = add_to_diagonal(rooted @ rooted.mT, 1)
-        covariance = Q.mT - rooted.mT @ np.linalg.solve(matrix, rooted @ Q.mT)  # (tasks, p, m)
+        covariance = Q.mT - rooted.mT @ solve(matrix, rooted @ Q.mT)  # (tasks, p, m)
     else:
-        covariance = np.linalg.solve(add_to_diagonal(rooted.mT @ rooted, 1), Q.mT)
+        covariance = solve(add_to_diagonal(rooted.mT @ rooted, 1), Q.mT)
     return np.einsum("tmp,tpm->tm", Q, covariance)

@@ -25,7 +25,7 @@ def make_collection(y=None, dtype=np.float64, **options):
 
 
 def fit(estimator, collection, shared_labels=True, names=None, normalize_y=True, **options):
-    options |= {"shared_labels": shared_labels, "normalize_y": normalize_y}
+    options = {"shared_labels": shared_labels, "normalize_y": normalize_y, **options}
     return Encoder.fit_encode(estimator, collection, feature_names=names, **options)[0]
 
 
@@ -124,6 +124,14 @@ def test_it_is_not_renewed_for_another_kind_or_loss(later):
         ValueError, match=r"goes on with MLPRegressor and loss='squared_error', .*found"
     ):
         encoder.renew(later, **encoder.options)
+
+
+def test_a_renewed_one_scales_as_it_did_or_not_at_all():
+    encoder = fit(REGRESSOR, make_collection(), standardize=True)
+    assert encoder.renew(REGRESSOR, **encoder.options).features is encoder.features
+    match = "goes on with .*standardize=True.*, found .*standardize=False"
+    with pytest.raises(ValueError, match=match):
+        encoder.renew(REGRESSOR, **encoder.options | {"standardize": False})
 
 
 def test_a_copy_of_the_estimator_and_the_rows_is_kept():

@@ -87,6 +87,29 @@ def test_rows_become_floats_of_their_own(dtype):
     assert features.transform(X.astype(float)).dtype == features.dtype
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("steps", [None, make_pipeline(FunctionTransformer(np.log))])
+def test_standardised_rows_are_what_the_steps_leave_less_their_mean_over_their_std(steps, dtype):
+    X = np.random.RandomState(0).uniform(1, 1e6, (50, 3)).astype(dtype)
+    tasks = TaskCollection.from_arrays(X, np.zeros(50), np.arange(50) // 5)
+    features, found = Features.fit_transform(steps, tasks, standardize=True)
+    seen = X if steps is None else np.log(X)
+    scaler = StandardScaler().fit(seen.astype(float))
+    tolerance = 1e-5 if dtype == np.float32 else 1e-10
+    assert found.dtype == features.transform(X[:5].astype(float)).dtype == dtype
+    np.testing.assert_allclose(found, scaler.transform(seen), rtol=tolerance, atol=tolerance)
+    new = 3 * X[:5]
+    expected = scaler.transform(new if steps is None else np.log(new))
+    np.testing.assert_allclose(features.transform(new), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_what_is_out_of_range_once_it_is_scaled_is_an_error():
+    tasks = TaskCollection.from_arrays(1e-9 * np.eye(4), np.zeros(4), [0, 0, 1, 1])
+    features, _ = Features.fit_transform(None, tasks, standardize=True)
+    with pytest.raises(ValueError, match="Input X, standardised, contains infinity in row 1"):
+        features.transform(np.array([[0.0] * 4, [1e305] * 4]))
+
+
 def test_a_sparse_step_is_made_dense_at_both_ends():
     tasks = TaskCollection.from_arrays(np.eye(4), np.zeros(4), [0, 0, 1, 1])
     features, X = Features.fit_transform(make_pipeline(FunctionTransformer(csr_array)), tasks)

@@ -36,15 +36,17 @@ both_algorithms = pytest.mark.parametrize(
 )
 
 
-def learn(algorithm, estimator, y, shared, dtype=np.float64):
+def learn(algorithm, estimator, y, shared, dtype=np.float64, scale=None, **options):
     """The encoder, each task's layers, classes and outputs, and the rows they are of."""
-    X = np.random.RandomState(0).standard_normal((12, 3)).astype(dtype)
+    X = np.random.RandomState(0).standard_normal((12, 3))
+    X = (X if scale is None else scale * (X + 1)).astype(dtype)
     tasks = TaskCollection.from_arrays(X, y, GROUPS)
-    encoder, (_, arrays, own) = Encoder.fit_encode(estimator, tasks, shared_labels=shared)
+    options |= {"shared_labels": shared}
+    encoder, (_, arrays, own) = Encoder.fit_encode(estimator, tasks, **options)
     params = algorithm.init_params(encoder.network, np.random.RandomState(0), encoder.dtype)
     batch = arrays.full_batch(np.arange(2))
     weights = algorithm.learn(encoder.network, params, batch)
-    rows = arrays.X
+    rows = arrays.X  # as the network sees them
     for i in range(2):
         layers = weights.task(i).layers
         mask = None if batch.logit_mask is None else batch.logit_mask[[i]]
@@ -65,9 +67,12 @@ def expected_prediction(encoder, classes, z):
 @both_algorithms
 @every_setting
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_exported_mlp_predicts_what_the_network_does(algorithm, setting, dtype):
+@pytest.mark.parametrize("scale", [None, (7.0, 1e-5, 1e6)], ids=["as they are", "standardised"])
+def test_the_exported_mlp_predicts_what_the_network_does(algorithm, setting, dtype, scale):
+    """From the rows as they were handed over, whatever the network itself saw."""
     tolerance = 1e-4 if dtype == np.float32 else 1e-10
-    for encoder, layers, classes, z, X in learn(algorithm, *SETTINGS[setting], dtype):
+    options = {} if scale is None else {"scale": scale, "standardize": True}
+    for encoder, layers, classes, z, X in learn(algorithm, *SETTINGS[setting], dtype, **options):
         mlp = export(TaskWeights(layers), encoder, classes)
         expected, proba = expected_prediction(encoder, classes, z)
         if proba is None:

@@ -104,10 +104,18 @@ def test_rows_of_another_width(regression):
         adapted.predict(np.zeros((4, 2)))
 
 
-def test_without_a_hidden_layer_the_features_are_the_rows(regression):
-    meta = regression.meta("deep_kernel_gp", max_iter=3)
-    meta.set_params(estimator__hidden_layer_sizes=()).fit(regression.tasks)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("standardize", [False, True])
+def test_without_a_hidden_layer_the_features_are_the_rows(regression, standardize, activation):
+    """As they are, or standardised."""
+    meta = regression.meta("deep_kernel_gp", max_iter=3, standardize=standardize)
+    meta.set_params(estimator__hidden_layer_sizes=(), estimator__activation=activation)
+    meta.fit(regression.tasks)
     X, y = regression.new
     adapted = meta.adapt(X, y)
-    np.testing.assert_array_equal(adapted[0].transform(X), X)
+    if standardize:
+        expected = StandardScaler().fit(regression.tasks.X).transform(X)
+        np.testing.assert_allclose(adapted[0].transform(X), expected, rtol=1e-10, atol=1e-12)
+    else:
+        np.testing.assert_array_equal(adapted[0].transform(X), X)
     np.testing.assert_allclose(adapted.predict(X), meta.fit_adapt(X, y).predict(X), rtol=1e-7)
