@@ -1,6 +1,9 @@
 """Whatever of scikit-learn and threadpoolctl is not public, in one place."""
 
+import sys
+
 import threadpoolctl
+from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
@@ -30,6 +33,7 @@ __all__ = [
     "num_features",
     "num_samples",
     "safe_indexing",
+    "scorer_by_targets",
     "threadpool_controller",
     "validate_parameter_constraints",
 ]
@@ -45,3 +49,20 @@ def let_go_of_blas():
     controller = getattr(threadpoolctl, "OpenBLASController", None)
     if hasattr(controller, "clear_controlling_thread"):
         controller.clear_controlling_thread(force=True)
+
+
+def scorer_by_targets():
+    """The name of a scorer that compares with targets, where a cross-validation calls.
+
+    Where tasks are samples there are none to hand to it, and scikit-learn would go on with NaN and
+    an arbitrary winner; nothing but the frame that calls `fit` knows the scorer.
+    """
+    frame = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "_fit_and_score":
+        frame = frame.f_back
+    scorer = None if frame is None else frame.f_locals.get("scorer")
+    scorers = getattr(scorer, "_scorers", scorer)
+    for each in scorers.values() if isinstance(scorers, dict) else [scorers]:
+        if isinstance(each, _BaseScorer):
+            return each._score_func.__name__
+    return None

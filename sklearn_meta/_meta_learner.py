@@ -33,7 +33,13 @@ from .tasks._ids import kinds_of
 from .tasks._streams import CollectionStream, DistributionStream
 from .training import EarlyStopping, LossCurve, Trainer, TrainingState
 
+# of scikit-learn's HTML representation: the page of the class in the reference
+DOC_LINK = (
+    "https://sklearn-meta.readthedocs.io/en/latest/api/generated/"
+    "{estimator_module}.{estimator_name}.html"
+)
 STATE_VERSION = 1  # of what a pickle holds; another cannot be taken over
+TAKING_GROUPS = "fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"
 VALIDATION_EPISODES = 100  # at least, however few the validation tasks
 
 
@@ -185,11 +191,13 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     """
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
+    _doc_link_module = "sklearn_meta"
+    _doc_link_template = DOC_LINK
 
     __metadata_request__fit = {"groups": True}
     __metadata_request__partial_fit = {"groups": True}
-    __metadata_request__predict = {"groups": True}
-    __metadata_request__predict_proba = {"groups": True}
+    __metadata_request__predict = {"groups": True, "return_std": True}
+    __metadata_request__predict_proba = {"groups": True, "return_std": True}
     __metadata_request__predict_log_proba = {"groups": True}
     __metadata_request__score = {"groups": True}
 
@@ -243,6 +251,19 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    def get_metadata_routing(self):
+        """What is requested of metadata: `groups`, unless `task_feature` says where they are.
+
+        Returns
+        -------
+        routing : MetadataRequest
+        """
+        routing = super().get_metadata_routing()
+        if self.task_feature is not None:
+            for method in TAKING_GROUPS:
+                getattr(routing, method).add_request(param="groups", alias=False)
+        return routing
 
     def __getstate__(self):
         return super().__getstate__() | {"_state_version": STATE_VERSION}
@@ -541,6 +562,12 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         before = getattr(self, "_learned", None) if self.warm_start else None
         source = task_source(self, X, y, groups, random_state, reset=before is None)
         encoder, encoded, trained = self._encode(source.tasks, before)
+        if source.is_rows and len(source.tasks) == 1:
+            warn(
+                "all rows are of one task: there is nothing to learn across tasks. Pass groups, or "
+                "name their column by task_feature (where groups cannot be passed, as in a search "
+                "without metadata routing)"
+            )
         stream, validation = self._episodes(source, encoder, encoded, trained, random_state)
         algorithm = clone(resolve_algorithm(self.algorithm))
         params = algorithm.init_params(encoder.network, random_state, encoder.dtype)

@@ -14,6 +14,10 @@ from sklearn_meta.algorithms import ALGORITHMS
 N_CHECKS = {"regressor": 52, "classifier": 55}  # of scikit-learn 1.9
 
 
+# scikit-learn's checks fit rows without groups
+pytestmark = pytest.mark.filterwarnings("ignore:all rows are of one task")
+
+
 @pytest.mark.parametrize("estimator", [MLPRegressor(), MLPClassifier()], ids=type)
 def test_every_check_passes(estimator, algorithm):
     needs_loss(ALGORITHMS[algorithm], estimator.loss)

@@ -364,8 +364,10 @@ def test_the_prior_is_a_fitted_scikit_learn_estimator(shared_problem, algorithm)
 
 def test_rows_without_groups_are_one_task(regression, algorithm):
     X, y, _ = regression.rows
-    meta = regression.meta(algorithm).fit(X, y)
-    one = regression.meta(algorithm).fit(X, y, np.full(len(X), "all"))
+    with pytest.warns(UserWarning, match="all rows are of one task"):
+        meta = regression.meta(algorithm).fit(X, y)
+    with pytest.warns(UserWarning, match="all rows are of one task"):
+        one = regression.meta(algorithm).fit(X, y, np.full(len(X), "all"))
     assert_array_equal(meta.predict(X), one.predict(X, np.full(len(X), "all")))
     assert meta.n_tasks_ == 1
     assert len(meta.tasks_) == 0

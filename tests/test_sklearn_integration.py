@@ -11,7 +11,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import BaggingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import mean_absolute_error, r2_score
+from sklearn.metrics import make_scorer, mean_absolute_error, r2_score
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -344,3 +344,52 @@ def test_permutation_importance_finds_the_column(task_frame):
     importance = permutation_importance(meta.fit(X, y), X, y, n_repeats=3, random_state=0)
     assert importance.importances_mean.argmin() == list(X.columns).index("c")
     assert importance.importances_mean[list(X.columns).index("store")] > 0.1
+
+
+def test_a_task_feature_requests_no_groups(task_frame):
+    """So that a search with a group splitter does not hand them on; return_std is requested."""
+    X, y = task_frame.drop(columns="y"), task_frame["y"]
+    mlp = MLPRegressor(hidden_layer_sizes=(8,))
+    options = {"handle_unknown": "prior", "max_iter": 5, "random_state": 0}
+    meta = MetaLearner(mlp, task_feature="store", **options)
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = GridSearchCV(meta, {"meta_lr": [1e-3, 1e-2]}, cv=GroupKFold(3))
+        search.fit(X, y, groups=X["store"])
+        mean, std = make_pipeline(meta).fit(X, y).predict(X, return_std=True)
+        assert meta.get_metadata_routing().fit.requests["groups"] is False
+        by_groups = MetaLearner(mlp, **options)
+        assert by_groups.get_metadata_routing().fit.requests["groups"] is True
+    expected = clone(meta).fit(X, y).predict(X, return_std=True)
+    assert_array_equal([mean, std], expected)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_rows_without_groups_say_that_there_is_one_task(regression):
+    """As cross_val_score without metadata routing hands them over; a collection of one is meant."""
+    X, y, groups = regression.rows
+    meta = regression.meta()
+    with pytest.warns(UserWarning, match="all rows are of one task.*task_feature"):
+        cross_val_score(meta, X, y, groups=groups, cv=GroupKFold(3), error_score="raise")
+    with pytest.warns(UserWarning, match="all rows are of one task"):
+        meta.fit(X, y, np.zeros(len(X)))
+    meta.fit(regression.tasks[:1])
+
+
+@pytest.mark.parametrize("scoring", ["r2", ["neg_mean_absolute_error"], make_scorer(r2_score)])
+def test_a_stock_scorer_of_tasks_says_what_to_do(regression, scoring):
+    """It has no targets to compare with: scikit-learn would go on with NaN, and some winner."""
+    meta, match = regression.meta(), "compares predictions with y.*leave scoring=None"
+    options = {"scoring": scoring, "cv": 3}
+    with pytest.raises(ValueError, match=match):
+        cross_validate(meta, regression.tasks, **options)
+    search = GridSearchCV(meta, {"meta_lr": [1e-3, 1e-2]}, **options, refit=False)
+    with pytest.raises(ValueError, match=match):
+        search.fit(regression.tasks)
+    search.set_params(scoring=None).fit(regression.tasks)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_the_html_representation_shows_the_algorithm_and_links_to_the_reference(regression):
+    html = regression.meta(MAML(inner_steps=7))._repr_html_()
+    assert "inner_steps" in html
+    assert "sklearn_meta.MetaLearner.html" in html

@@ -142,7 +142,7 @@ ROWS = {
         ValueError,
         "task 0 has n_samples=1, one row, and no other task has more",
     ),
-    "one row": (lambda m, X, y, g: m.fit(X[:1], y[:1]), ValueError, "n_samples=1"),
+    "one row": (lambda m, X, y, g: m.fit(X[:1], y[:1], g[:1]), ValueError, "n_samples=1"),
     "no rows": (lambda m, X, y, g: m.fit(X[:0], y[:0], g[:0]), ValueError, r"0 sample\(s\)"),
     "no rows to adapt to, but targets": (
         lambda m, X, y, g: m.adapt(X[:0], y[:1]),
@@ -373,8 +373,9 @@ PARAMETERS = {
 def test_parameters(regression, case):
     params, error, match = PARAMETERS[case]
     meta = regression.meta().fit(regression.tasks)
-    X, y, _ = regression.rows
-    check_error(meta, lambda meta: meta.fit(X, y), error, match, **params)
+    X, y, groups = regression.rows
+    groups = None if "task_feature" in params else groups
+    check_error(meta, lambda meta: meta.fit(X, y, groups), error, match, **params)
 
 
 def test_groups_besides_task_feature(task_frame):
@@ -412,7 +413,7 @@ def test_the_mlps_own_training_parameters_are_named():
     X, y = np.random.RandomState(0).normal(size=(2, 20, 1))
     meta = MetaLearner(MLPRegressor(max_iter=500, solver="lbfgs", alpha=0.1), max_iter=3)
     with pytest.warns(UserWarning, match=r"MLPRegressor\(.*max_iter=500.*\) has no effect") as seen:
-        meta.fit(X, y[:, 0])
+        meta.fit(X, y[:, 0], np.arange(20) % 2)
     assert "solver='lbfgs'" in str(seen[0].message)
     assert "alpha" not in str(seen[0].message)
 

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from .._compat import check_sample_weight, num_features, num_samples
+from .._compat import check_sample_weight, num_features, num_samples, scorer_by_targets
 from .._messages import listed, plain, warn
 from ..tasks import TaskCollection
 from ..tasks._ids import check_groups, missing_values
@@ -21,7 +21,7 @@ from ._features import check_finite
 from ._targets import task_classes
 
 SAMPLE = 500  # tasks of a distribution, to standardise by, and to validate on
-DISTRIBUTION = "a distribution of tasks"
+COLLECTION, DISTRIBUTION = "a task collection", "a distribution of tasks"
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ def task_source(meta, X, y, groups, random_state, *, reset):
     """What `fit` was handed, checked: a TaskSource."""
     kind = _kind(X)
     if kind != DISTRIBUTION:
+        if kind == COLLECTION:
+            _check_scorer()
         tasks, _ = _collection(kind, meta, X, y, groups, reset)
         return TaskSource(tasks, is_rows=kind == "rows")
     _no_rows_besides(DISTRIBUTION, y, groups)
@@ -58,6 +60,17 @@ def task_source(meta, X, y, groups, random_state, *, reset):
     tasks = _draw(meta, training, SAMPLE, random_state, reset=reset)
     validation = None if held_out is None else _draw(meta, held_out, SAMPLE, random_state)
     return TaskSource(tasks, partial(_draw, meta, training), validation)
+
+
+def _check_scorer():
+    """A cross-validation over tasks scores by the MetaLearner's own `score`."""
+    metric = scorer_by_targets()
+    if metric is not None:
+        raise ValueError(
+            f"scoring by {metric} compares predictions with y, which a cross-validation over a "
+            "task collection has not: leave scoring=None, for MetaLearner's own score, which "
+            "splits each task into support and query, or pass rows with groups or task_feature"
+        )
 
 
 def _split_distribution(meta, distribution, random_state):
@@ -177,9 +190,9 @@ def is_rows(X):
 def _kind(X):
     """What X is, in words."""
     if isinstance(X, TaskCollection):
-        return "a task collection"
+        return COLLECTION
     if isinstance(X, list | tuple) and all(map(_is_task, X)):
-        return "a task collection"
+        return COLLECTION
     if callable(getattr(X, "sample", None)) and not hasattr(X, "shape"):  # no dataframe
         return DISTRIBUTION
     return "rows"
