@@ -119,8 +119,8 @@ class Learned:
                 delayed(learn)(tasks, batch) for tasks, batch in chunks
             )
         order = np.argsort(np.concatenate([tasks for tasks, _ in parts]))
-        adapted = _concatenate([adapted for _, adapted in parts]).take(order)
-        return KnownTasks(encoded.ids, adapted, encoded.classes)
+        adapted = _concatenate([adapted for _, adapted in parts])
+        return KnownTasks(encoded.ids, _taken(adapted, order, len(order)), encoded.classes)
 
     @quiet
     def learn_batch(self, support, ids):
@@ -210,7 +210,7 @@ class Learned:
         result = np.empty((len(X), self.network.n_outputs), X.dtype)
         for some, batch in rows.chunks(max(self.network.layer_units)):
             mask = self._logit_mask(tasks, numbers[some])
-            values = function(tasks.adapted.take(numbers[some]), batch, mask)
+            values = function(_taken(tasks.adapted, numbers[some], len(tasks)), batch, mask)
             index, filled = rows.padded(some)
             result[order[index[filled]]] = values[filled]
         return result
@@ -244,6 +244,13 @@ def _check_below_infinity(values):
             f"the prediction of row {wrong[0]} of X is not finite, its features are too far from "
             "those in training: scale them"
         )
+
+
+def _taken(adapted, numbers, n_tasks):
+    """Some of the adapted tasks, with nothing copied where these are all of them in order."""
+    if np.array_equal(numbers, np.arange(n_tasks)):
+        return adapted
+    return adapted.take(numbers)
 
 
 def _concatenate(parts):

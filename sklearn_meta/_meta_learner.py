@@ -25,6 +25,7 @@ from .encoding._input import (
     support_tasks,
     task_collection,
     task_source,
+    warn_of_one_task,
 )
 from .export import ignore_task_feature
 from .network import both_classes
@@ -562,35 +563,17 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         before = getattr(self, "_learned", None) if self.warm_start else None
         source = task_source(self, X, y, groups, random_state, reset=before is None)
         encoder, encoded, trained = self._encode(source.tasks, before)
-        if source.is_rows and len(source.tasks) == 1:
-            warn(
-                "all rows are of one task: there is nothing to learn across tasks. Pass groups, or "
-                "name their column by task_feature (where groups cannot be passed, as in a search "
-                "without metadata routing)"
-            )
+        if source.is_rows:
+            warn_of_one_task(source.tasks)
         stream, validation = self._episodes(source, encoder, encoded, trained, random_state)
         algorithm = clone(resolve_algorithm(self.algorithm))
         params = algorithm.init_params(encoder.network, random_state, encoder.dtype)
         if before is not None:
             params = _warm_params(params, before.params)
-        trainer = Trainer(
-            algorithm,
-            encoder.network,
-            stream,
-            validation,
-            self._start(params, encoder.network, random_state),
-            EarlyStopping(self.tol, self.n_iter_no_change) if self.early_stopping else None,
-            max_iter=self.max_iter,
-            validation_interval=self.validation_interval,
-        )
-        for report in trainer:
-            if self.verbose:
-                print(report)
-        mean = encoded.arrays.y.mean(axis=0)
-        trainer.warn_if_useless(mean)
-        self._keep(encoder, algorithm, trainer.kept, validation, trainer.state)
-        self._loss_curve, self.best_iter_ = LossCurve(trainer.loss_curve), trainer.best_iter
-        self.validation_scores_ = trainer.early_stopping and trainer.early_stopping.scores
+        state = self._start(params, encoder.network, random_state)
+        trainer = self._train(algorithm, encoder.network, stream, validation, state)
+        trainer.warn_if_useless(encoded.arrays.y.mean(axis=0))
+        self._keep(encoder, algorithm, trainer.kept, validation, state)
         self._forget(len(source.tasks))
         if source.draw is None and self.adapt_training_tasks:
             self._serve(encoded)
@@ -712,6 +695,18 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         return TrainingState.start(
             params, network, random_state, meta_lr=self.meta_lr, alpha=mlp.alpha
         )
+
+    def _train(self, *parts):
+        """A trainer made of these parts that has done its work, and its history as attributes."""
+        stopping = EarlyStopping(self.tol, self.n_iter_no_change) if self.early_stopping else None
+        options = {"max_iter": self.max_iter, "validation_interval": self.validation_interval}
+        trainer = Trainer(*parts, stopping, **options)
+        for report in trainer:
+            if self.verbose:
+                print(report)
+        self._loss_curve, self.best_iter_ = LossCurve(trainer.loss_curve), trainer.best_iter
+        self.validation_scores_ = stopping and stopping.scores
+        return trainer
 
     def _keep(self, encoder, algorithm, params, validation, state):
         """Take parameters as the meta-learned ones; training would go on from them."""

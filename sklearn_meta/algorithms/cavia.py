@@ -100,16 +100,6 @@ class CAVIA(MetaAlgorithm):
 
         Those at the first layer's outputs: the context is their sum times the weights of the
         context, and through these it is differentiated.
-
-        Parameters
-        ----------
-        network : MLP
-        params : Params
-        support, query : TaskBatch
-
-        Returns
-        -------
-        ndarray of shape (size,)
         """
         gradient, C = params.gradient(()), params["context_weights"]
         for task, rows in single_tasks(support, query):

@@ -87,17 +87,6 @@ class ImplicitMAML(MetaAlgorithm):
         the system is positive definite in. At a kink of relu, where many steps may well end,
         there is no H. It is the gradient of the loss only where the system is solved and
         `inner_steps` reach the minimum.
-
-        Parameters
-        ----------
-        network : MLP
-        params : Params
-        support, query : TaskBatch
-
-        Returns
-        -------
-        ndarray of shape (size,)
-            The mean over tasks.
         """
         adapted, total = self.learn(network, params, support), 0
         for i, (task, rows) in enumerate(single_tasks(support, query)):

@@ -155,16 +155,6 @@ class MAML(MetaAlgorithm):
         learned rates, the gradient at a step's rate is minus its product with the step's own
         (support) gradient, summed over the weights that have this rate. With `multi_step_iter`,
         what goes back is the weighted sum of the query gradients after the steps.
-
-        Parameters
-        ----------
-        network : MLP
-        params : Params
-        support, query : TaskBatch
-
-        Returns
-        -------
-        ndarray of shape (size,)
         """
         gradient = params.gradient(())
         of_layer = _entries_of_layers(network)  # (size, layers)

@@ -377,6 +377,16 @@ def learnable(collection, n_shots, *, own_classes):
     return can_learn
 
 
+def warn_of_one_task(collection):
+    """Rows that are all of one task were seldom meant so."""
+    if len(collection) == 1:
+        warn(
+            "all rows are of one task: there is nothing to learn across tasks. Pass groups, or name "
+            "their column by task_feature (where groups cannot be passed, as in a search without "
+            "metadata routing)"
+        )
+
+
 def _may_be_empty(n_shots):
     """Whether an episode's support may have no row."""
     return n_shots in ("auto", "half") or np.min(n_shots) == 0
