@@ -79,7 +79,7 @@ class Reptile(MetaAlgorithm):
         return query_loss(trajectory, query), gradient
 
     def gradient_definition(self, network, params, support, query):
-        """What the meta-gradient is: ``(start - end) / (inner_lr * inner_steps)`` of plain steps."""
+        """The meta-gradient: ``(start - end) / (inner_lr * inner_steps)`` of plain steps."""
         start = params.vector[: network.layout.size]
         total = np.zeros_like(start)
         for (task,) in single_tasks(support.join(query)):

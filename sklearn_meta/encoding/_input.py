@@ -381,9 +381,9 @@ def warn_of_one_task(collection):
     """Rows that are all of one task were seldom meant so."""
     if len(collection) == 1:
         warn(
-            "all rows are of one task: there is nothing to learn across tasks. Pass groups, or name "
-            "their column by task_feature (where groups cannot be passed, as in a search without "
-            "metadata routing)"
+            "all rows are of one task: there is nothing to learn across tasks. Pass groups, or "
+            "name their column by task_feature (where groups cannot be passed, as in a search "
+            "without metadata routing)"
         )
 
 
