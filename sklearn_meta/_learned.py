@@ -119,8 +119,8 @@ class Learned:
                 delayed(learn)(tasks, batch) for tasks, batch in chunks
             )
         order = np.argsort(np.concatenate([tasks for tasks, _ in parts]))
-        adapted = _concatenate([adapted for _, adapted in parts])
-        return KnownTasks(encoded.ids, _taken(adapted, order, len(order)), encoded.classes)
+        adapted = _concatenate([adapted for _, adapted in parts]).take(order)
+        return KnownTasks(encoded.ids, adapted, encoded.classes)
 
     @quiet
     def learn_batch(self, support, ids):

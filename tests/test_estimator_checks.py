@@ -21,13 +21,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:all rows are of one task")
 @pytest.mark.parametrize("estimator", [MLPRegressor(), MLPClassifier()], ids=type)
 def test_every_check_passes(estimator, algorithm):
     needs_loss(ALGORITHMS[algorithm], estimator.loss)
-    meta = MetaLearner(estimator, algorithm)
-    if meta.algorithm != MetaLearner(estimator).algorithm:
-        meta.set_params(max_iter=100)  # the default, too, will do, but takes minutes
+    # the default of 3000 will do, too, but takes minutes
+    assert_every_check_passes(MetaLearner(estimator, algorithm, max_iter=100))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("estimator", [MLPRegressor(), MLPClassifier()], ids=type)
+def test_every_check_passes_with_all_defaults(estimator):
+    assert_every_check_passes(MetaLearner(estimator))
+
+
+def assert_every_check_passes(meta):
     results = check_estimator(meta, on_fail=None, on_skip=None)
     others = {r["check_name"]: r["exception"] for r in results if r["status"] != "passed"}
     assert others == {}
-    n_checks = N_CHECKS["classifier" if is_classifier(estimator) else "regressor"]
+    n_checks = N_CHECKS["classifier" if is_classifier(meta) else "regressor"]
     if parse_version(sklearn.__version__).release[:2] == (1, 9):
         assert len(results) == n_checks
     else:
