@@ -60,7 +60,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     Parameters
     ----------
     estimator : MLPRegressor, MLPClassifier or Pipeline
-        A Pipeline must end in an MLP; its other steps are fitted once, on the pooled rows.
+        A Pipeline must end in an MLP; its other steps are fitted once, on the pooled rows. The
+        MLP takes finite numbers: `SimpleImputer` and `OneHotEncoder` are such steps.
         The MLP gives the network: `hidden_layer_sizes`, `activation`, `loss`, and `alpha`,
         the L2 penalty ``alpha / 2 * |weights|^2`` of what is meta-learned. Its own training
         parameters have no work here; a UserWarning names each that was changed.
@@ -530,12 +531,12 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             is its marked rows, else half of its rows, by `support_order`; a random split is the
             same at every call, so that scores can be compared.
         sample_weight : array-like of shape (n_rows,), default=None
-            Of rows.
+            Of rows. It stands before `groups`, as scikit-learn's scores have it: pass both by name.
 
         Returns
         -------
         score : float
-            Of tasks, the mean over tasks.
+            Of tasks, the mean over tasks; where targets hardly vary, R2 may be far below 0.
         """
         check_is_fitted(self)
         metric = accuracy_score if is_classifier(self) else r2_score

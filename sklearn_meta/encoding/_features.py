@@ -10,6 +10,11 @@ from sklearn.pipeline import Pipeline
 from .._messages import plain
 from ._scaling import Scaling
 
+IMPUTE = (  # with a scaler: steps before an MLP leave the scaling to themselves
+    "; where values are missing, fill them in inside the Pipeline, "
+    "MetaLearner(make_pipeline(SimpleImputer(), StandardScaler(), mlp))"
+)
+
 
 @dataclass(frozen=True)
 class Features:
@@ -93,13 +98,17 @@ class Features:
 
 
 def check_finite(name, values, collection=None):
-    """Raise where a row holds NaN or infinity, naming its task if it has one."""
+    """Raise where a row holds NaN or infinity, naming its task if it has one.
+
+    What fills in missing features is named, too.
+    """
     if np.isfinite(values).all():
         return
     row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
     kind = "NaN" if np.isnan(values[row]).any() else "infinity"
+    mend = IMPUTE if (name, kind) == ("X", "NaN") else ""
     raise ValueError(
-        f"Input {name} contains {kind} in {_where(row, collection)}; expected finite numbers"
+        f"Input {name} contains {kind} in {_where(row, collection)}; expected finite numbers{mend}"
     )
 
 

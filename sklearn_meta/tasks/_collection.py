@@ -225,6 +225,13 @@ class TaskCollection(Ragged):
             return one.X, one.y
         return self.take(tasks)
 
+    def __array__(self, dtype=None, copy=None):
+        """scikit-learn's check_array comes here, with what is given to a transformer."""
+        raise TypeError(
+            "a TaskCollection is no array of rows, as its X is: put the scaler, or any other step, "
+            "inside MetaLearner, MetaLearner(make_pipeline(StandardScaler(), mlp))"
+        )
+
     def __repr__(self):
         low, high = (self.sizes.min(), self.sizes.max()) if len(self) else (0, 0)
         rows = low if low == high else f"{low}..{high}"

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.impute import SimpleImputer  # noqa: F401, of a line that a message shows
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 from sklearn.neural_network import MLPRegressor
@@ -139,3 +140,32 @@ def test_the_task_of_what_is_not_finite_is_named():
         Features.fit_transform(None, tasks)
     with pytest.raises(ValueError, match="Input X contains infinity in row 1; expected finite"):
         check_finite("X", np.array([[0.0], [np.inf]]))
+
+
+def advice(name, value):
+    """What check_finite says after it has said what is wrong."""
+    with pytest.raises(ValueError, match="expected finite numbers") as error:
+        check_finite(name, np.array([[0.0], [value]]))
+    return str(error.value).partition("expected finite numbers")[2]
+
+
+def test_the_line_that_mends_missing_features_works_as_the_message_shows_it():
+    rng = np.random.RandomState(0)
+    X, groups = rng.standard_normal((60, 2)), np.repeat(np.arange(6), 10)
+    mlp = MLPRegressor(hidden_layer_sizes=())
+    X[7, 1] = np.nan
+    with pytest.raises(ValueError, match="contains NaN in task 0, its row 7; expected") as error:
+        MetaLearner(mlp, max_iter=2).fit(X, X[:, 0], groups)
+    line = str(error.value).rpartition("inside the Pipeline, ")[2]
+    assert line.startswith("MetaLearner(make_pipeline(SimpleImputer(), ")
+    meta = eval(line, globals() | {"mlp": mlp})
+    meta.set_params(max_iter=2).fit(X, X[:, 0], groups)
+    assert np.isfinite(meta.adapt(X[5:10], X[5:10, 0]).predict(X)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("y", np.nan), ("X", np.inf), ("X, standardised,", np.nan)]
+)
+def test_nothing_is_to_be_filled_in_elsewhere(name, value):
+    assert advice("X", np.nan)
+    assert not advice(name, value)

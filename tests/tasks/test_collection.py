@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import (
     GridSearchCV,
     KFold,
@@ -15,9 +17,12 @@ from sklearn.model_selection import (
     cross_val_score,
     train_test_split,
 )
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.utils import _safe_indexing, indexable, shuffle
 
-from sklearn_meta import TaskCollection
+from sklearn_meta import MetaLearner, TaskCollection
 
 GROUPS = ["b", "a", "b", "c", "a", "b"]
 
@@ -217,6 +222,39 @@ def test_cross_validation_and_grid_search_take_tasks_as_samples():
     search = GridSearchCV(RowsPerTask(), {"factor": [1, 3]}, cv=splitter).fit(tasks)
     assert search.best_score_ == pytest.approx(3 * np.mean(expected))
     assert search.best_estimator_.n_rows_ == tasks.n_rows
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        StandardScaler(),
+        SimpleImputer(),
+        OneHotEncoder(sparse_output=False),
+        PCA(),
+        FunctionTransformer(np.log),
+    ],
+)
+def test_a_step_before_the_meta_learner_is_told_to_go_inside(step):
+    """It is given tasks, where it needs their rows: in `fit`, and fitted to rows, in `predict`."""
+    X, y, groups = np.arange(1.0, 13).reshape(6, 2), np.arange(6.0), GROUPS
+    tasks = TaskCollection.from_arrays(X, y, groups)
+    pipeline = make_pipeline(step, MetaLearner(MLPRegressor(hidden_layer_sizes=()), max_iter=2))
+    message = r"put the scaler.* inside MetaLearner, MetaLearner\(make_pipeline\(StandardScaler\(\)"
+    with pytest.raises(TypeError, match=message):
+        pipeline.fit(tasks)
+    pipeline.fit(X, y, metalearner__groups=groups)
+    with pytest.raises(TypeError, match=message):
+        pipeline.predict(tasks)
+    inside = MetaLearner(make_pipeline(step, MLPRegressor(hidden_layer_sizes=())), max_iter=2)
+    assert inside.fit(tasks).n_tasks_ == 3
+
+
+@pytest.mark.parametrize("convert", [np.asarray, np.array, lambda tasks: np.asarray(tasks, float)])
+def test_a_collection_is_no_array(convert):
+    """Of tasks of one size, NumPy would make one whose numbers are not rows."""
+    tasks = TaskCollection.from_arrays(np.zeros((6, 2)), np.zeros((6, 2)), [0, 0, 0, 1, 1, 1])
+    with pytest.raises(TypeError, match="a TaskCollection is no array of rows, as its X is"):
+        convert(tasks)
 
 
 def test_tasks_of_one_row_to_thousands():
