@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from ._compat import BaseSearchCV
 from ._few_shot_learner import FewShotLearner
 from ._meta_learner import MetaLearner
+from ._messages import shown
 from .encoding._input import has_no_rows
 
 
@@ -83,7 +84,7 @@ def _adapted(fitted, support):
     """`fitted`, adapted to the support; what to adapt within it goes by its type."""
     raise TypeError(
         "fitted must be a MetaLearner, or a Pipeline, search, TransformedTargetRegressor, "
-        f"FrozenEstimator or FewShotLearner that ends in one, got {fitted!r}"
+        f"FrozenEstimator or FewShotLearner that ends in one, got {shown(fitted)}"
     )
 
 

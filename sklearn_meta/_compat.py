@@ -3,10 +3,11 @@
 import threadpoolctl
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing as safe_indexing
-from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils._missing import is_pandas_na
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
+    InvalidParameterError,
     Options,
     StrOptions,
     validate_parameter_constraints,
@@ -20,12 +21,12 @@ __all__ = [
     "BaseSearchCV",
     "HasMethods",
     "Interval",
+    "InvalidParameterError",
     "Options",
     "StrOptions",
     "check_sample_weight",
     "forget_optimizer",
     "is_pandas_na",
-    "is_scalar_nan",
     "let_go_of_blas",
     "num_features",
     "num_samples",

@@ -11,9 +11,8 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from ._compat import check_sample_weight
-from ._messages import listed, plain
-from .encoding._input import has_no_rows, has_task_column, take_off
+from ._messages import listed, shown
+from .encoding._input import has_no_rows, has_task_column, row_weights, take_off
 
 
 def _inner_has(name):
@@ -101,7 +100,7 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         if has_no_rows(X):
             raise ValueError("Found array with 0 sample(s), expected 1 or more to adapt to")
         if sample_weight is not None:  # all 0 are an error
-            sample_weight = check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            sample_weight = row_weights(sample_weight, X)
         return self._adapt(X, y, sample_weight)
 
     def predict(self, X, return_std=False):
@@ -161,9 +160,11 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         while isinstance(inner, FrozenEstimator):
             inner = inner.estimator
         if not hasattr(inner, "fit_adapt"):
-            raise TypeError(f"estimator must be a FrozenEstimator of a MetaLearner, got {inner!r}")
+            raise TypeError(
+                f"estimator must be a FrozenEstimator of a MetaLearner, got {shown(inner)}"
+            )
         check_is_fitted(inner)
-        return inner
+        return inner._as_fitted()
 
     @property
     def _numbered(self):
@@ -182,12 +183,12 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         if not self._numbered:
             if self.classes not in ("seen", "shared"):
                 raise ValueError(
-                    f"classes={self.classes!r}; expected 'seen', 'shared' or an array of classes"
+                    f"classes={shown(self.classes)}; expected 'seen', 'shared' or an array of classes"
                 )
         elif not is_classifier(meta):
-            raise ValueError(f"classes is for classifiers, got {self.classes!r} in regression")
+            raise ValueError(f"classes is for classifiers, got {shown(self.classes)} in regression")
         elif not np.array_equal(np.unique(self.classes), self.classes):
-            raise ValueError(f"classes must be sorted, each once, got {self.classes!r}")
+            raise ValueError(f"classes must be sorted, each once, got {shown(self.classes)}")
 
     def _labels(self, meta, y):
         """The classes of rows, by their numbers where y holds these."""
@@ -201,7 +202,7 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         wrong = [number for number in np.unique(numbers) if number not in range(len(classes))]
         if wrong:
             raise ValueError(
-                f"y has {plain(wrong[0])!r}; with the parameter classes={classes.tolist()} it "
+                f"y has {shown(wrong[0])}; with the parameter classes={classes.tolist()} it "
                 f"holds their numbers, 0 to {len(classes) - 1}"
             )
         return classes[numbers.astype(int)]

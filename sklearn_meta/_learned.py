@@ -166,13 +166,16 @@ class Learned:
         return self._answer(asked, known, unknown)
 
     @quiet
+    def decode_std(self, std):
+        """Standard deviations (rows, outputs) of targets in the user's terms."""
+        return _below_infinity(self.encoder.targets.decode_std(std))
+
+    @quiet
     def decode(self, z, place, classes=None):
         """Predictions in the user's terms from outputs (rows, outputs) of rows of tasks."""
         targets = self.encoder.targets
         if not self.encoder.is_classifier:
-            mean = self.network.loss.mean(z)
-            _check_below_infinity(mean)
-            return targets.decode(mean)
+            return _below_infinity(targets.decode(self.network.loss.mean(z)))
         codes = (z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)
         if self.encoder.shared_labels:
             return targets.classes[codes]
@@ -199,8 +202,7 @@ class Learned:
             result[~is_known] = unknown(X[~is_known][None])[0]
         if is_known.any():
             result[is_known] = self._by_task(X[is_known], place[is_known], tasks, known)
-        _check_below_infinity(result)
-        return result
+        return _below_infinity(result)
 
     def _by_task(self, X, place, tasks, function):
         """A function of (adapted tasks, padded batch, logit mask), of rows of known tasks."""
@@ -236,14 +238,15 @@ def _rule_out(z, classes):
     return np.full_like(z, np.inf if first else -np.inf) if first or second else z
 
 
-def _check_below_infinity(values):
-    """Raise where a row's outputs, mean or std overflow; a class that a task lacks is -inf."""
-    wrong = np.flatnonzero(~(values < np.inf).all(axis=1))
+def _below_infinity(values):
+    """The same; raise where a row's overflow. The output of a class that a task lacks is -inf."""
+    wrong = np.flatnonzero(~(values < np.inf).reshape(len(values), -1).all(axis=1))
     if len(wrong):
         raise ValueError(
             f"the prediction of row {wrong[0]} of X is not finite, its features are too far from "
             "those in training: scale them"
         )
+    return values
 
 
 def _concatenate(parts):

@@ -10,10 +10,11 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from ._arguments import check_values
 from ._evaluation import evaluate
 from ._few_shot_learner import FewShotLearner
 from ._learned import UNKNOWN, Asked, Learned
-from ._messages import plain, warn
+from ._messages import shown, warn
 from ._parameters import PARAMETER_CONSTRAINTS, check_parameters, resolve_algorithm
 from .encoding import Encoder, split_estimator
 from .encoding._input import (
@@ -37,8 +38,14 @@ STATE_VERSION = 1  # of what a pickle holds; another cannot be taken over
 VALIDATION_EPISODES = 100  # at least, however few the validation tasks
 
 
+def _learns_classes(meta):
+    """Whether it is a classifier: once fitted, as it was fitted."""
+    learned = vars(meta).get("_learned")
+    return is_classifier(meta) if learned is None else learned.encoder.is_classifier
+
+
 def _classifies(meta):
-    if not is_classifier(meta):
+    if not _learns_classes(meta):
         raise AttributeError("class probabilities are there with an MLPClassifier only")
     return True
 
@@ -441,14 +448,14 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         ValueError
             If a task is unknown and `handle_unknown="error"`, or has classes of its own.
         """
-        if return_std and is_classifier(self):
+        if return_std and _learns_classes(self):
             raise ValueError("return_std is for regression; predict_proba has one for classes")
         asked, learned = self._ask(X, groups), self._learned
         classes = None if asked.tasks is None else asked.tasks.classes
         predicted = learned.decode(learned.outputs(asked), asked.place, classes)
         if not return_std:
             return predicted
-        return predicted, learned.encoder.targets.decode_std(learned.std(asked))
+        return predicted, learned.decode_std(learned.std(asked))
 
     @available_if(_classifies)
     def predict_proba(self, X, groups=None, return_std=False):
@@ -516,14 +523,15 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             Of tasks, the mean over tasks.
         """
         check_is_fitted(self)
-        metric = accuracy_score if is_classifier(self) else r2_score
+        metric = accuracy_score if _learns_classes(self) else r2_score
         if is_rows(X):
             if y is None:
                 raise ValueError("score of rows requires y, got None")
             return metric(y, self.predict(X, groups=groups), sample_weight=sample_weight)
         if sample_weight is not None:
             raise ValueError("sample_weight weighs rows; with a task collection it must be None")
-        tasks = task_collection(self, X, y, groups)
+        self._check_now("support_order", "n_jobs")
+        tasks = task_collection(self._as_fitted(), X, y, groups)
         own_classes = not self._learned.encoder.shared_labels
         tasks = tasks.take(np.flatnonzero(learnable(tasks, "half", own_classes=own_classes)))
         found = evaluate(self._learned, tasks, support_order=self.support_order, n_jobs=self.n_jobs)
@@ -531,7 +539,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         pairs = zip(
             *(np.split(v, starts) for v in (tasks.y[found.row], found.predicted)), strict=True
         )
-        scores = [metric(*pair) for pair in pairs if len(pair[0]) > 1 or is_classifier(self)]
+        scores = [metric(*pair) for pair in pairs if len(pair[0]) > 1 or _learns_classes(self)]
         if not scores:
             raise ValueError("R2 needs a task with 2 or more query rows; found none")
         return float(np.mean(scores))
@@ -539,6 +547,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     def _fit(self, X, y, groups):
         random_state = check_random_state(self.random_state)
         before = getattr(self, "_learned", None) if self.warm_start else None
+        if before is not None:
+            self._check_task_feature("warm_start=True")
         source = task_source(self, X, y, groups, random_state, reset=before is None)
         encoder, encoded, trained = self._encode(source.tasks, before)
         stream, validation = self._episodes(source, encoder, encoded, trained, random_state)
@@ -570,6 +580,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
 
     def _partial_fit(self, X, y, groups, classes):
         before = getattr(self, "_learned", None)
+        if before is not None:
+            before.encoder.check_same(self.estimator)
+            self._check_task_feature("partial_fit")
         tasks = task_collection(self, X, y, groups, reset=before is None)
         if before is None:
             encoder, encoded, trained = self._encode(tasks, classes=classes)
@@ -579,7 +592,6 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             state, curve = self._start(params, encoder.network, random_state), LossCurve()
         else:
             encoder, algorithm = before.encoder, self._same_kind(before)
-            encoder.check_same(self.estimator)
             state, curve = self._training.copy(), self._loss_curve
             state.alpha = split_estimator(self.estimator)[0].alpha
             if classes is not None:
@@ -593,6 +605,23 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         self._forget(len(tasks))
         if self.adapt_training_tasks:
             self._serve(encoded)
+
+    def _as_fitted(self):
+        """As it was fitted: what rows are does not change with parameters that are set later."""
+        fitted = object.__new__(type(self))
+        vars(fitted).update(vars(self) | self._fitted_with)
+        return fitted
+
+    def _check_now(self, *names):
+        """Parameters that count after `fit` may have been set since."""
+        check_values(PARAMETER_CONSTRAINTS, {n: getattr(self, n) for n in names}, "MetaLearner")
+
+    def _check_task_feature(self, what):
+        then = self._fitted_with["task_feature"]
+        if self.task_feature != then:
+            raise ValueError(
+                f"{what} goes on with task_feature={then!r}, found {self.task_feature!r}; fit anew"
+            )
 
     def _same_kind(self, before):
         """The algorithm as its parameters are now, which takes the parameters learned so far."""
@@ -692,6 +721,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         state.rebase(params)
         self._learned, self._training = Learned(encoder, algorithm, params), state
         self.algorithm_ = algorithm
+        self._fitted_with = {"estimator": encoder.estimator, "task_feature": self.task_feature}
         self.estimator_ = self._take_ids_too(self._learned.export_prior())
         self.n_iter_ = state.n_iter
 
@@ -702,7 +732,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
 
     def _encode_support(self, X, y, groups, sample_weight):
         """Support rows in numbers."""
-        tasks, weight = support_tasks(self, X, y, groups, sample_weight)
+        tasks, weight = support_tasks(self._as_fitted(), X, y, groups, sample_weight)
         encoder = self._learned.encoder
         return encoder.nothing() if tasks is None else encoder.encode(tasks, weight)
 
@@ -712,10 +742,12 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         return self
 
     def _take_ids_too(self, exported):
-        return exported if self.task_feature is None else ignore_task_feature(exported, self)
+        fitted = self._as_fitted()
+        return exported if fitted.task_feature is None else ignore_task_feature(exported, fitted)
 
     def _serve(self, encoded):
         """Learn tasks and serve them from now on."""
+        self._check_now("n_jobs")
         tasks = self._learned.learn(encoded, self.n_jobs)
         if len(tasks) == 1 and tasks.ids[0] is None:
             self._current = tasks
@@ -725,7 +757,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     def _ask(self, X, groups):
         """Rows to predict, encoded, and where their tasks are found."""
         check_is_fitted(self)
-        rows, groups = query_rows(self, X, groups)
+        rows, groups = query_rows(self._as_fitted(), X, groups)
         X = self._learned.encoder.features.transform(rows)
         tasks = self._current if groups is None else self._known
         if tasks is None:
@@ -738,13 +770,14 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
 
     def _check_unknown(self, groups, place):
         """What is to be done about rows of unknown tasks: a warning, an error, or nothing."""
+        self._check_now("handle_unknown")
         unknown = place == UNKNOWN
         if groups is None:
             what = "the rows name no task, and fit_adapt was given none without an id"
             served = "" if self._known is None else "; pass groups, or their column"
         else:
             self._check_kinds(groups)
-            what = f"task {plain(groups[unknown][0])!r} was never adapted"
+            what = f"task {shown(groups[unknown][0])} was never adapted"
             served = ""
         if self.handle_unknown == "error":
             raise ValueError(f"{what}; adapt it first{served}, or set handle_unknown='prior'")
@@ -764,20 +797,22 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         kinds, known = kinds_of(groups), kinds_of(self._known.ids)
         if kinds.isdisjoint(known):
             raise ValueError(
-                f"groups are {' and '.join(sorted(kinds))}, as {plain(groups[0])!r}, but the "
+                f"groups are {' and '.join(sorted(kinds))}, as {shown(groups[0])}, but the "
                 f"known tasks are named by {' and '.join(sorted(known))}, as "
-                f"{plain(self._known.ids[0])!r}"
+                f"{shown(self._known.ids[0])}"
             )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        if isinstance(self.estimator, type) or not hasattr(self.estimator, "__sklearn_tags__"):
+            return tags  # `fit` says what is wrong
         inner = get_tags(self.estimator)
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
         tags.target_tags = inner.target_tags
         tags.target_tags.required = True
         tags.input_tags.sparse = False
-        if is_classifier(self.estimator):
+        if tags.classifier_tags is not None:
             tags.classifier_tags.multi_label = False
             tags.target_tags.multi_output = False
         return tags

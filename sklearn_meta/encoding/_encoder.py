@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 
+from .._messages import shown
 from ..network import MLP
 from ..tasks._batch import TaskArrays
 from ._features import Features
@@ -67,7 +68,7 @@ class Encoder:
         if is_classifier(mlp):
             targets = ClassTargets.of(collection, shared_labels, classes)
         elif classes is not None:
-            raise ValueError(f"classes must be None in regression, got {classes!r}")
+            raise ValueError(f"classes must be None in regression, got {shown(classes)}")
         else:
             targets = RegressionTargets(collection.y, mlp.loss, normalize_y)
         options = {

@@ -7,7 +7,7 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from .._messages import plain
+from .._messages import plain, shown
 from ._scaling import Scaling
 
 
@@ -108,7 +108,7 @@ def _where(row, collection):
     if task is None:
         return f"row {row}"
     first = collection.offsets[np.searchsorted(collection.offsets, row, "right") - 1]
-    return f"task {task!r}, its row {int(row - first)}"
+    return f"task {shown(task)}, its row {int(row - first)}"
 
 
 def _string_columns(X):

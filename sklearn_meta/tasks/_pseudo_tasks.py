@@ -5,17 +5,17 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 
+from .._arguments import check_values, random_state_of
 from .._compat import (
     HasMethods,
     Interval,
     StrOptions,
     num_samples,
     safe_indexing,
-    validate_parameter_constraints,
 )
-from ._collection import TaskCollection
+from ._collection import check_rows
 from ._n_way_k_shot import FRACTION_CONSTRAINTS, LEAST_WAYS, SHAPE_CONSTRAINTS, NWayKShot
 
 PARAMETER_CONSTRAINTS = SHAPE_CONSTRAINTS | {
@@ -108,12 +108,14 @@ def pseudo_tasks(
     shape = {"n_way": n_way, "n_shots": n_shots, "n_query": n_query}
     parameters = {"transformer": transformer, "clusterer": clusterer, "random_state": random_state}
     parameters |= {"n_partitions": n_partitions, "n_clusters": n_clusters}
-    validate_parameter_constraints(PARAMETER_CONSTRAINTS, shape | parameters, "pseudo_tasks")
-    nothing = np.zeros(num_samples(X))
-    X = TaskCollection.from_arrays(X, y=nothing, groups=nothing).X
+    check_values(PARAMETER_CONSTRAINTS, shape | parameters, "pseudo_tasks")
+    for name, value in (("transformer", transformer), ("clusterer", clusterer)):
+        if isinstance(value, type):
+            raise TypeError(f"{name} is the class {value.__name__}, expected an instance of it")
+    X = check_rows(X)
     clusterer = _clusterer(clusterer, n_clusters, num_samples(X), **shape)
     clustering = Clustering(transformer, clusterer, n_partitions)
-    partitions = clustering.partitions(X, check_random_state(random_state))
+    partitions = clustering.partitions(X, random_state_of(random_state))
     n_each = n_shots + n_query
     found = _most_clusters(partitions, n_each)
     if found < n_way:
@@ -164,8 +166,8 @@ class PseudoTasks(NWayKShot):
         ValueError
             If `fraction` is not between 0 and 1.
         """
-        validate_parameter_constraints(FRACTION_CONSTRAINTS, {"fraction": fraction}, "split")
-        random_state = check_random_state(random_state)
+        check_values(FRACTION_CONSTRAINTS, {"fraction": fraction}, "split")
+        random_state = random_state_of(random_state)
         n_rows, a_cluster = num_samples(self.X), 2 * (self.n_shots + self.n_query)
         least = LEAST_WAYS * a_cluster
         n_held_out = min(max(round(fraction * n_rows), least), n_rows - self.n_way * a_cluster)
