@@ -10,10 +10,11 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from ._arguments import naming
 from ._compat import BaseSearchCV
 from ._few_shot_learner import FewShotLearner
-from ._meta_learner import MetaLearner
 from ._messages import shown
+from ._meta_learner import MetaLearner
 from .encoding._input import has_no_rows
 
 
@@ -111,7 +112,8 @@ def _(fitted: FrozenEstimator, support):
 def _(fitted: Pipeline, support):
     *before, (name, last) = fitted.steps
     if before and not support.is_empty:
-        support = support._replace(X=Pipeline(before).transform(support.X))
+        with naming("X", "what the steps before the MetaLearner take"):
+            support = support._replace(X=Pipeline(before).transform(support.X))
     adapted = copy.copy(fitted)
     adapted.steps = [*before, (name, _adapted(last, support))]
     return adapted

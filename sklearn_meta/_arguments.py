@@ -1,5 +1,6 @@
 """What users hand over: refused where it will not do, and named in every error."""
 
+import re
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from numbers import Integral
@@ -8,7 +9,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
-from ._compat import InvalidParameterError, Interval, validate_parameter_constraints
+from ._compat import Interval, InvalidParameterError, validate_parameter_constraints
 from ._messages import shown
 
 DATES = "mM"  # NumPy would take them for numbers, and NaT for -9.2e18
@@ -44,9 +45,9 @@ def _check_number(name, value, allowed, owner):
     if isinstance(value, Integral) and not isinstance(value, bool | np.bool_):
         wrong = abs(int(value)) > LARGEST
     else:
-        wrong = isinstance(value, bool | np.bool_) and not {"boolean", "verbose"} & set(
+        wrong = isinstance(value, bool | np.bool_) and not {"boolean", "verbose"} & {
             each for each in allowed if isinstance(each, str)
-        )
+        }
     if wrong:
         raise InvalidParameterError(
             f"The {name!r} parameter of {owner} must be a number of at most {LARGEST}. Got "
@@ -62,7 +63,7 @@ def naming(name, expected):
     except Exception as error:  # of whatever library the values are of
         raised = TypeError if isinstance(error, TypeError) else ValueError
         message = shown(error, str)
-        if type(error) is raised and name in message.split("'")[0]:
+        if type(error) is raised and re.search(rf"\b{name}\b", message) and len(str(error)) < 1000:
             raise
         raise raised(f"{name} must be {expected}: {message}") from error
 
@@ -84,10 +85,10 @@ def check_array_like(values, name):
     if hasattr(type(values), "collect") and hasattr(type(values), "columns"):
         raise TypeError(f"{name} is a LazyFrame, expected a dataframe: {name}.collect()")
     others = Mapping | Set | Iterator | type
-    if isinstance(values, others) or callable(values) and not hasattr(values, "__array__"):
+    if isinstance(values, others) or (callable(values) and not hasattr(values, "__array__")):
         raise TypeError(f"{name} must be an array or a sequence, got {shown(values)}")
-    is_array = hasattr(values, "dtype") or hasattr(values, "__array__")
-    if isinstance(values, str | bytes) or not (is_array or hasattr(values, "__len__")):
+    single = isinstance(values, str | bytes) or getattr(values, "ndim", 1) == 0
+    if single or not any(hasattr(values, name) for name in ("dtype", "__array__", "__len__")):
         raise ValueError(f"{name} must be a sequence, got {shown(values)}")
     if getattr(getattr(values, "dtype", None), "names", None):
         raise ValueError(f"{name} has named fields {values.dtype}, expected an array without")

@@ -11,8 +11,11 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from ._arguments import check_array_like, naming
 from ._messages import listed, shown
-from .encoding._input import has_no_rows, has_task_column, row_weights, take_off
+from .encoding._input import has_no_rows, has_task_column, row_weights, scored_rows, take_off
+from .encoding._targets import named_classes
+from .tasks._ids import as_array
 
 
 def _inner_has(name):
@@ -133,8 +136,10 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
 
     def score(self, X, y, sample_weight=None):
         """Accuracy or R2 on rows of the task."""
+        check_is_fitted(self)
+        y, sample_weight = scored_rows(self.meta_learner_, X, y, sample_weight)
         metric = accuracy_score if is_classifier(self) else r2_score
-        return metric(y, self.predict(X), sample_weight=sample_weight)
+        return agreement(metric, y, self.predict(X), sample_weight)
 
     def _adapt(self, X, y, sample_weight=None):
         """As `fit`, where no rows at all give the prior."""
@@ -183,17 +188,21 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         if not self._numbered:
             if self.classes not in ("seen", "shared"):
                 raise ValueError(
-                    f"classes={shown(self.classes)}; expected 'seen', 'shared' or an array of classes"
+                    f"classes={shown(self.classes)}; expected 'seen', 'shared' or an array of "
+                    "classes"
                 )
         elif not is_classifier(meta):
             raise ValueError(f"classes is for classifiers, got {shown(self.classes)} in regression")
-        elif not np.array_equal(np.unique(self.classes), self.classes):
+        elif not np.array_equal(named_classes(self.classes), np.asarray(self.classes)):
             raise ValueError(f"classes must be sorted, each once, got {shown(self.classes)}")
 
     def _labels(self, meta, y):
         """The classes of rows, by their numbers where y holds these."""
-        if not is_classifier(meta):
+        if not is_classifier(meta) or y is None:
             return y
+        check_array_like(y, "y")
+        with naming("y", "a class for each row"):
+            y = column_or_1d(as_array(y, "y"), warn=True)
         if not self._numbered:
             if meta._learned.encoder.shared_labels:
                 _check_not_numbered(y, meta._learned.encoder.targets.classes)
@@ -225,6 +234,21 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
         tags.target_tags = inner.target_tags
         return tags
+
+
+def agreement(metric, y, predicted, sample_weight=None):
+    """The metric of what is predicted; R2 takes squares, which may overflow."""
+    if y.shape != predicted.shape:
+        raise ValueError(f"y has the shape {y.shape}, expected {predicted.shape} as in fit")
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            return metric(y, predicted, sample_weight=sample_weight)
+    except FloatingPointError as error:
+        largest, furthest = (np.max(np.abs(values)) for values in (y, predicted))
+        raise ValueError(
+            f"{metric.__name__} overflows: y is up to {largest:.3g}, what is predicted for X up to "
+            f"{furthest:.3g}, sample_weight aside; scale them"
+        ) from error
 
 
 def _rows_of_one_task(meta, X):

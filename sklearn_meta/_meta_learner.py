@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._arguments import check_values
 from ._evaluation import evaluate
-from ._few_shot_learner import FewShotLearner
+from ._few_shot_learner import FewShotLearner, agreement
 from ._learned import UNKNOWN, Asked, Learned
 from ._messages import shown, warn
 from ._parameters import PARAMETER_CONSTRAINTS, check_parameters, resolve_algorithm
@@ -23,6 +23,7 @@ from .encoding._input import (
     learnable,
     names_seen,
     query_rows,
+    scored_rows,
     support_tasks,
     task_collection,
     task_source,
@@ -35,6 +36,7 @@ from .tasks._streams import CollectionStream, DistributionStream
 from .training import EarlyStopping, LossCurve, Trainer, TrainingState
 
 STATE_VERSION = 1  # of what a pickle holds; another cannot be taken over
+SWITCH = {"return_std": ["boolean"]}
 VALIDATION_EPISODES = 100  # at least, however few the validation tasks
 
 
@@ -448,6 +450,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         ValueError
             If a task is unknown and `handle_unknown="error"`, or has classes of its own.
         """
+        check_values(SWITCH, {"return_std": return_std}, "predict")
         if return_std and _learns_classes(self):
             raise ValueError("return_std is for regression; predict_proba has one for classes")
         asked, learned = self._ask(X, groups), self._learned
@@ -476,6 +479,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         std : ndarray of shape (n_rows, n_classes)
             Only with `return_std`.
         """
+        check_values(SWITCH, {"return_std": return_std}, "predict_proba")
         asked, learned = self._ask(X, groups), self._learned
         proba = learned.network.loss.mean(learned.outputs(asked))
         std = learned.std(asked) if return_std else None
@@ -527,7 +531,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         if is_rows(X):
             if y is None:
                 raise ValueError("score of rows requires y, got None")
-            return metric(y, self.predict(X, groups=groups), sample_weight=sample_weight)
+            y, sample_weight = scored_rows(self._as_fitted(), X, y, sample_weight)
+            return agreement(metric, y, self.predict(X, groups=groups), sample_weight)
         if sample_weight is not None:
             raise ValueError("sample_weight weighs rows; with a task collection it must be None")
         self._check_now("support_order", "n_jobs")
@@ -539,7 +544,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         pairs = zip(
             *(np.split(v, starts) for v in (tasks.y[found.row], found.predicted)), strict=True
         )
-        scores = [metric(*pair) for pair in pairs if len(pair[0]) > 1 or _learns_classes(self)]
+        scores = [
+            agreement(metric, *pair) for pair in pairs if len(pair[0]) > 1 or _learns_classes(self)
+        ]
         if not scores:
             raise ValueError("R2 needs a task with 2 or more query rows; found none")
         return float(np.mean(scores))

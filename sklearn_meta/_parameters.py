@@ -109,8 +109,8 @@ def resolve_algorithm(algorithm):
     if isinstance(algorithm, str):
         if algorithm not in ALGORITHMS:
             raise ValueError(
-                f"The 'algorithm' parameter of MetaLearner is {shown(algorithm)}; expected an instance "
-                f"or one of {sorted(ALGORITHMS)}"
+                f"The 'algorithm' parameter of MetaLearner is {shown(algorithm)}; expected an "
+                f"instance or one of {sorted(ALGORITHMS)}"
             )
         return ALGORITHMS[algorithm]()
     if not isinstance(algorithm, MetaAlgorithm):

@@ -1,6 +1,7 @@
 """Task distributions whose tasks are made, endlessly."""
 
 import copy
+from math import isfinite
 from numbers import Integral, Real
 
 import numpy as np
@@ -102,9 +103,9 @@ class Sinusoids:
 
 
 def _check_range(frequency):
-    ends = list(frequency) if isinstance(frequency, tuple | list | np.ndarray) else []
+    ends = list(frequency) if isinstance(frequency, tuple | list) else []
     numbers = all(isinstance(end, Real) and not isinstance(end, bool) for end in ends)
-    if len(ends) != 2 or not numbers or not (ends[0] <= ends[1] and np.isfinite(ends[1] - ends[0])):
+    if len(ends) != 2 or not numbers or not ends[0] <= ends[1] or not isfinite(ends[1] - ends[0]):
         raise ValueError(
             f"frequency must be a pair (low, high) of numbers, low <= high, got {shown(frequency)}"
         )

@@ -7,8 +7,11 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from .._arguments import check_no_dates, naming
 from .._messages import plain, shown
 from ._scaling import Scaling
+
+STEPS = "what the steps before the MLP take"
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Features:
         X = collection.X
         if steps is not None:
             steps = clone(steps)
-            X, names = steps.fit_transform(X, collection.y), None
+            with naming("X", STEPS):
+                X, names = steps.fit_transform(X, collection.y), None
         names = names or _string_columns(X)
         X = np.asarray(X.toarray() if issparse(X) else X)
         features = cls(steps, np.dtype(np.float32 if X.dtype == np.float32 else float), names)
@@ -59,12 +63,15 @@ class Features:
     def transform(self, X, collection=None):
         """Rows X, those of the collection if given, as the network sees them, a copy."""
         if self.steps is not None:
-            X = self.steps.transform(X)
+            with naming("X", STEPS):
+                X = self.steps.transform(X)
         X = self._finite(X.toarray() if issparse(X) else X, collection)
         return self._scaled(X, collection)
 
     def _finite(self, X, collection):
-        X = np.asarray(X).astype(self.dtype)
+        with naming("X", "numbers for the MLP"):
+            check_no_dates(X, "X")
+            X = np.asarray(X).astype(self.dtype)
         check_finite("X", X, collection)
         return X
 

@@ -68,10 +68,10 @@ def _split_distribution(meta, distribution, random_state):
     parts = distribution.split(fraction, random_state)
     if parts is None:
         warn(
-            f"{shown(distribution)} has too little to hold validation_fraction={fraction} of it out: "
-            "early stopping validates on what is trained on, and cannot see when that is learned "
-            "by heart. Give it more, ask for smaller tasks, or set early_stopping=False and choose "
-            "max_iter"
+            f"{shown(distribution)} has too little to hold validation_fraction={fraction} of it "
+            "out: early stopping validates on what is trained on, and cannot see when that is "
+            "learned by heart. Give it more, ask for smaller tasks, or set early_stopping=False and "
+            "choose max_iter"
         )
         return distribution, None
     if not isinstance(parts, tuple | list) or [_kind(part) for part in parts] != 2 * [DISTRIBUTION]:
@@ -136,6 +136,11 @@ def row_weights(sample_weight, X, **options):
     """What each row of X counts, finite and not negative."""
     if not np.isscalar(sample_weight):
         check_array_like(sample_weight, "sample_weight")
+        n_found, n_rows = num_samples(sample_weight), num_samples(X)
+        if n_found != n_rows:
+            raise ValueError(
+                f"sample_weight has {n_found} entries, expected {n_rows} as X has rows"
+            )
     with naming("sample_weight", "a number for each row"):
         check_no_dates(sample_weight, "sample_weight")
         weight = check_sample_weight(
@@ -144,6 +149,18 @@ def row_weights(sample_weight, X, **options):
         if not np.isfinite(weight).all():  # of one number for all rows
             raise ValueError(f"sample_weight is {shown(sample_weight)}, expected a finite number")
     return weight
+
+
+def scored_rows(meta, X, y, sample_weight):
+    """Targets and weights of rows X to score, checked."""
+    check_array_like(X, "X")
+    y, n_rows = _check_y(meta, y), num_samples(X)
+    if len(y) != n_rows:
+        raise ValueError(f"y has {len(y)} entries, expected {n_rows} as X has rows")
+    if not is_classifier(meta.estimator):
+        check_finite("y", y)
+    options = {"allow_all_zero_weights": True}
+    return y, None if sample_weight is None else row_weights(sample_weight, X, **options)
 
 
 def has_no_rows(X):
@@ -213,7 +230,8 @@ def _is_task(task):
 def _from_tasks(meta, X, y, groups, reset):
     if meta.task_feature is not None:
         raise ValueError(
-            f"task_feature={shown(meta.task_feature)} is for rows; a task collection has ids of its own"
+            f"task_feature={shown(meta.task_feature)} is for rows; a task collection has "
+            "ids of its own"
         )
     _no_rows_besides("a task collection", y, groups)
     collection = X if isinstance(X, TaskCollection) else TaskCollection.from_tasks(X)
@@ -464,7 +482,8 @@ def check_same_classes(classes, targets):
     found = named_classes(classes)
     if not np.array_equal(found, targets.classes):
         raise ValueError(
-            f"classes is [{listed(found)}], expected [{listed(targets.classes)}] as in the first call"
+            f"classes is [{listed(found)}], expected [{listed(targets.classes)}] as in the first "
+            "call"
         )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._messages import listed, of_task, shown
-from ..tasks._ids import as_array, missing_values, sorted_values
+from ..tasks._ids import as_array, as_keys, missing_values, sorted_values
 
 
 class RegressionTargets:
@@ -96,10 +96,10 @@ class ClassTargets:
         return codes, own
 
     def _shared_codes(self, collection):
-        codes = np.searchsorted(self.classes, collection.y)
-        known = self.classes[np.minimum(codes, len(self.classes) - 1)] == collection.y
-        if not np.all(known):
-            row = int(np.flatnonzero(~known)[0])
+        places = {name: code for code, name in enumerate(as_keys(self.classes))}
+        codes = np.array([places.get(name, -1) for name in as_keys(collection.y)], np.intp)
+        if np.any(codes < 0):
+            row = int(np.flatnonzero(codes < 0)[0])
             raise ValueError(
                 f"{of_task('y', collection.groups[row])} has the class "
                 f"{shown(collection.y[row])}, "

@@ -145,13 +145,13 @@ class TaskCollection(Ragged):
         """
         _check_frame(df)
         columns, marks = list(df.columns), [] if is_support is None else [is_support]
-        asked = {"task": [task], "target": _names(target), "is_support": marks}
+        asked = {"task": [task], "target": _names(target, "target"), "is_support": marks}
         for name, named in asked.items():
             _check_columns(name, named, columns)
         if features is None:
             special = [column for named in asked.values() for column in named]
             features = [column for column in columns if column not in special]
-        features = _names(features)
+        features = _names(features, "features")
         _check_columns("features", features, columns)
         if not features or not asked["target"]:
             name = "target" if features else "features"
@@ -221,13 +221,25 @@ class TaskCollection(Ragged):
 
     def __getitem__(self, key):
         """One task as (X, y) for an integer, else the chosen tasks as a TaskCollection."""
-        if isinstance(key, tuple):  # scikit-learn indexes what has a shape by [key, ...]
+        if isinstance(key, tuple) and key:  # scikit-learn indexes what has a shape by [key, ...]
             key = key[0]
-        tasks = np.arange(len(self))[key]
+        tasks = self._numbers(key)
         if isinstance(tasks, Integral):
             one = self.take([tasks])
             return one.X, one.y
         return self.take(tasks)
+
+    def _numbers(self, key):
+        """The number of one task, or of some (tasks,)."""
+        try:
+            tasks = np.arange(len(self))[key]
+        except Exception as error:
+            raise IndexError(
+                f"key {shown(key)} chooses none of {len(self)} tasks: {shown(error, str)}"
+            ) from error
+        if np.ndim(tasks) > 1:
+            raise IndexError(f"key {shown(key)} has more than one dimension")
+        return tasks
 
     def __repr__(self):
         low, high = (self.sizes.min(), self.sizes.max()) if len(self) else (0, 0)
@@ -337,16 +349,18 @@ def _is_in(name, names):
         return False
 
 
-def _names(columns):
+def _names(columns, parameter):
     """Columns by name, as a list; a single name is one column."""
-    return [columns] if isinstance(columns, str) or not np.iterable(columns) else list(columns)
+    with naming(parameter, "the name of a column, or a list of them"):
+        return [columns] if isinstance(columns, str) or not np.iterable(columns) else list(columns)
 
 
 def _check_pairs(tasks):
     """A sequence of (X, y) as a list."""
     if not np.iterable(tasks) or isinstance(tasks, str | bytes | dict):
         raise TypeError(f"tasks must be a sequence of (X, y), got {type(tasks).__name__}")
-    pairs = list(tasks)
+    with naming("tasks", "a sequence of (X, y)"):
+        pairs = list(tasks)
     if not pairs:
         raise ValueError("a collection needs at least one task, found none")
     for number, pair in enumerate(pairs):

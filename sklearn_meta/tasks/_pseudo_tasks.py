@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_array
 
-from .._arguments import check_values, random_state_of
+from .._arguments import check_no_dates, check_values, naming, random_state_of
 from .._compat import (
     HasMethods,
     Interval,
@@ -240,14 +240,22 @@ def _features(X, transformer, random_state):
     if transformer is not None:
         if transformer != "passthrough":
             X = _seeded(transformer, random_state).fit_transform(X)
-        return check_array(X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        return _as_floats(X)
     from sklearn.decomposition import PCA  # takes long to load
 
     pca = PCA(min(MOST_COMPONENTS, *X.shape), whiten=True, random_state=random_state)
-    components = pca.fit_transform(check_array(X, dtype=[np.float64, np.float32]))
+    components = pca.fit_transform(_as_floats(X, ensure_all_finite=True))
     variance = pca.explained_variance_
     # whitening would blow the rounding errors of collinear features up to unit variance
     return components[:, variance > 100 * np.finfo(components.dtype).eps * variance[0]]
+
+
+def _as_floats(X, ensure_all_finite=False):
+    with naming("X", "numbers to cluster by"):
+        check_no_dates(X, "X")
+        return check_array(
+            X, dtype=[np.float64, np.float32], ensure_all_finite=ensure_all_finite, input_name="X"
+        )
 
 
 def _cluster(clusterer, features, scaled, random_state):

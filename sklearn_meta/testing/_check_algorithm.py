@@ -112,7 +112,7 @@ def check_algorithm(algorithm, classifier=None, generate_only=False):
         raise TypeError(f"algorithm must be an instance, got the class {algorithm.__name__}")
     if not isinstance(algorithm, MetaAlgorithm):
         raise TypeError(f"algorithm must be a MetaAlgorithm, got {shown(algorithm)}")
-    if classifier not in (True, False, None):
+    if classifier is not None and not isinstance(classifier, bool | np.bool_):
         raise ValueError(f"classifier must be True, False or None, got {shown(classifier)}")
     kinds = {"log_loss" in loss for loss in algorithm.losses}
     if classifier is not None and classifier not in kinds:

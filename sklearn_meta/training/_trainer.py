@@ -83,7 +83,8 @@ class TrainingState(Cached):
             raise ValueError(
                 f"meta-training diverged: the loss{of} is {loss} in meta-step {n_iter}. "
                 f"Lower meta_lr (now {self.optimizer.learning_rate})"
-                f"{inner_rate(algorithm, before=' or ')}, or scale the features"
+                f"{inner_rate(algorithm, before=' or ')}, or scale the features and "
+                f"targets. It is of {algorithm}"
             )
 
     def copy(self):

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -51,6 +52,7 @@ class Call:
     arguments: dict
     model: Callable | None = None
     trains: bool = False
+    errors: frozenset = frozenset()  # that it may raise beside the usual ones
 
 
 def array(value, wrong, words):
@@ -75,8 +77,14 @@ def tables(y=Y):
     """Rows of whatever a Pipeline takes, and targets of whatever kind."""
     return rows(y=y) | {
         "X": array(X, NOT_ARRAYS | {"None", "masked"}, FEATURES),
-        "y": array(y, NOT_ARRAYS | {"None", "masked"}, TARGETS),
+        "y": array(y, NOT_ARRAYS - {"of dicts"} | {"None", "masked"}, TARGETS),
     }
+
+
+def with_steps():
+    """Steps before the network may make numbers of dates."""
+    wrong = {kind for kind in NOT_NUMBERS | {"None"} if not re.search("date|duration|NaT", kind)}
+    return rows() | {"X": array(X, wrong, FEATURES)}
 
 
 def queries(groups=None):
@@ -261,13 +269,13 @@ CALLS = {
         method("fit"), rows(y=OWN, labels=True), lambda: fitted("own classes"), trains=True
     ),
     "fit, poisson": Call(method("fit"), rows(y=np.abs(Y)), lambda: fitted("poisson"), trains=True),
-    "fit, pipeline": Call(method("fit"), rows(), lambda: fitted("pipeline"), trains=True),
+    "fit, pipeline": Call(method("fit"), with_steps(), lambda: fitted("pipeline"), trains=True),
     "fit, warm start": Call(
         method("fit"), rows(), lambda: fitted("regression", warm_start=True), trains=True
     ),
     "fit, task column": Call(
         method("fit"),
-        only(rows(), "y") | {"X": array(ROWS, (), FEATURES + "|task_feature")},
+        only(rows(), "y") | {"X": array(ROWS, (), FEATURES + "|groups|task_feature")},
         lambda: fitted("task column"),
         trains=True,
     ),
@@ -305,7 +313,7 @@ CALLS = {
     ),
     "fit_adapt, task column": Call(
         method("fit_adapt"),
-        only(rows(), "y") | {"X": array(ROWS, (), FEATURES + "|task_feature")},
+        only(rows(), "y") | {"X": array(ROWS, (), FEATURES + "|groups|task_feature")},
         lambda: fitted("task column"),
         trains=True,
     ),
@@ -317,7 +325,7 @@ CALLS = {
         method("predict"), only(rows(), "X", "groups") | switch(), lambda: fitted("regression")
     ),
     "predict, pipeline": Call(
-        method("predict"), only(rows(), "X", "groups"), lambda: fitted("pipeline")
+        method("predict"), only(with_steps(), "X", "groups"), lambda: fitted("pipeline")
     ),
     "predict, own classes": Call(
         method("predict"), only(rows(), "X", "groups"), lambda: fitted("own classes")
@@ -353,7 +361,7 @@ CALLS = {
     ),
     "sklearn_meta.adapt, pipeline": Call(
         lambda model, **arguments: sklearn_meta.adapt(model, **arguments),
-        rows() | weight(),
+        with_steps() | weight(),
         fitted_pipeline,
     ),
     "sklearn_meta.adapt, search": Call(
@@ -370,7 +378,7 @@ CALLS = {
     ),
     "learner_, its parameters": Call(
         lambda model, **options: set_all(model, options).fit(X[:9], LABELS[:9]),
-        {"classes": array([0, 1, 2], (), "classes")}
+        {"classes": array([0, 1, 2], (), "class|classes")}
         | parameters({"estimator": lambda: fitted("classes")}),
         lambda: learner("classes"),
         trains=True,
@@ -396,7 +404,8 @@ CALLS = {
     "TaskCollection.from_arrays": Call(TaskCollection.from_arrays, tables() | COLLECTION),
     "TaskCollection.from_frame": Call(
         TaskCollection.from_frame,
-        parameters({"df": TABLE, "task": "store", "target": "y"})
+        {"df": Argument(TABLE, ANYTHING, words="df|dataframe")}
+        | parameters({"task": "store", "target": "y"})
         | parameters({"features": ["p", "q"], "is_support": "marked", "shared_labels": True}),
     ),
     "TaskCollection.from_tasks": Call(
@@ -410,11 +419,13 @@ CALLS = {
     "TaskCollection.from_tasks, X and y": Call(
         lambda X, y: TaskCollection.from_tasks([(X, y), (X, y)]), only(tables(), "X", "y")
     ),
-    "TaskCollection[key]": Call(index, parameters({"key": [0, 1]})),
+    "TaskCollection[key]": Call(
+        index, parameters({"key": [0, 1]}), errors=frozenset({IndexError})
+    ),
     "NWayKShot": Call(
         partial(draw, NWayKShot),
         only(tables(), "X")
-        | {"y": array(LABELS, NOT_IDS | {"None"} - {"complex"}, TARGETS)}
+        | {"y": array(LABELS, (NOT_IDS | {"None"}) - {"complex"}, TARGETS)}
         | parameters(SHAPE | {"on_small": "error"})
         | parameters({"n_tasks": 2, "fraction": 0.5, "random_state": 0}, ["n_tasks"]),
     ),

@@ -215,12 +215,13 @@ NOT_ARRAYS = {  # that nothing which is to be an array may be
     "a sparse array",
 }  # fmt: skip
 NOT_NUMBERS = NOT_ARRAYS | {  # nor what is to be an array of finite numbers
-    "complex", "dates", "dates with NaT", "durations with NaT", "a NaN", "an infinity", "a None", "an NA",
-    "a NaT among objects", "a text in it", "a long text in it", "an object in it", "a class in it",
-    "a complex in it", "texts of no numbers", "nullable with NA", "polars with null",
-    "an uncomparable in it", "masked",
+    "complex", "dates", "dates with NaT", "durations with NaT", "a NaN", "an infinity", "a None",
+    "an NA", "a NaT among objects", "a text in it", "a long text in it", "an object in it",
+    "a class in it", "a complex in it", "texts of no numbers", "nullable with NA",
+    "polars with null", "an uncomparable in it", "masked",
 }  # fmt: skip
 NOT_IDS = NOT_ARRAYS | {  # nor what is to name the task of each row, or its class
-    "complex", "dates with NaT", "durations with NaT", "a NaN", "a None", "an NA", "a NaT among objects",
-    "nullable with NA", "polars with null", "an uncomparable in it", "masked",
+    "complex", "dates with NaT", "durations with NaT", "a NaN", "a None", "an NA",
+    "a NaT among objects", "nullable with NA", "polars with null",
+    "an uncomparable in it", "masked",
 }  # fmt: skip
