@@ -10,8 +10,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from ._arguments import naming
 from ._compat import BaseSearchCV
 from ._few_shot_learner import FewShotLearner
+from ._messages import shown
 from ._meta_learner import MetaLearner
 from .encoding._input import has_no_rows
 
@@ -83,7 +85,7 @@ def _adapted(fitted, support):
     """`fitted`, adapted to the support; what to adapt within it goes by its type."""
     raise TypeError(
         "fitted must be a MetaLearner, or a Pipeline, search, TransformedTargetRegressor, "
-        f"FrozenEstimator or FewShotLearner that ends in one, got {fitted!r}"
+        f"FrozenEstimator or FewShotLearner that ends in one, got {shown(fitted)}"
     )
 
 
@@ -110,7 +112,8 @@ def _(fitted: FrozenEstimator, support):
 def _(fitted: Pipeline, support):
     *before, (name, last) = fitted.steps
     if before and not support.is_empty:
-        support = support._replace(X=Pipeline(before).transform(support.X))
+        with naming("X", "what the steps before the MetaLearner take"):
+            support = support._replace(X=Pipeline(before).transform(support.X))
     adapted = copy.copy(fitted)
     adapted.steps = [*before, (name, _adapted(last, support))]
     return adapted

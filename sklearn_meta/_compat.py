@@ -6,10 +6,11 @@ import threadpoolctl
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing as safe_indexing
-from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils._missing import is_pandas_na
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
+    InvalidParameterError,
     Options,
     StrOptions,
     validate_parameter_constraints,
@@ -23,12 +24,12 @@ __all__ = [
     "BaseSearchCV",
     "HasMethods",
     "Interval",
+    "InvalidParameterError",
     "Options",
     "StrOptions",
     "check_sample_weight",
     "forget_optimizer",
     "is_pandas_na",
-    "is_scalar_nan",
     "let_go_of_blas",
     "num_features",
     "num_samples",
@@ -52,7 +53,7 @@ def let_go_of_blas():
 
 
 def scorer_by_targets():
-    """The name of a scorer that compares with targets, where a cross-validation calls.
+    """The name of a scorer that compares with targets, where a cross-validation calls, and its X.
 
     Where tasks are samples there are none to hand to it, and scikit-learn would go on with NaN and
     an arbitrary winner; nothing but the frame that calls `fit` knows the scorer.
@@ -60,9 +61,11 @@ def scorer_by_targets():
     frame = sys._getframe()
     while frame is not None and frame.f_code.co_name != "_fit_and_score":
         frame = frame.f_back
-    scorer = None if frame is None else frame.f_locals.get("scorer")
+    if frame is None:
+        return None, None
+    scorer, X = (frame.f_locals.get(name) for name in ("scorer", "X"))
     scorers = getattr(scorer, "_scorers", scorer)
     for each in scorers.values() if isinstance(scorers, dict) else [scorers]:
         if isinstance(each, _BaseScorer):
-            return each._score_func.__name__
-    return None
+            return each._score_func.__name__, X
+    return None, None

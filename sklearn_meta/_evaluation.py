@@ -6,8 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
-from ._ragged import blocks
-from .tasks._batch import MAX_CELLS
+from ._runtime import blas_threads, quiet
 from .tasks._episodes import EpisodeSampler
 
 
@@ -63,6 +62,7 @@ def evaluate(
     is_support, is_query = sampler.split(check_random_state(random_state))
     support, query = arrays.select(is_support), arrays.select(is_query)
 
+    @quiet
     def of_block(tasks):
         adapted = learned.learn_batch(support.full_batch(tasks), encoded.ids[tasks])
         batch = query.full_batch(tasks)
@@ -70,9 +70,10 @@ def evaluate(
         index, filled = query.padded(tasks)
         return index[filled], z[filled], loss[filled]
 
-    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(of_block)(tasks) for tasks in _blocks(learned.network, arrays.sizes)
-    )
+    with blas_threads():
+        parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+            delayed(of_block)(tasks) for tasks in arrays.task_blocks(*learned.network.cells)
+        )
     order = np.argsort(np.concatenate([index for index, _, _ in parts]))
     z, loss = (np.concatenate(values)[order] for values in list(zip(*parts, strict=True))[1:])
     task = np.repeat(np.arange(len(query)), query.sizes)
@@ -108,9 +109,3 @@ def constant_loss(network, mean, query):
     if query.logit_mask is not None:
         z = z + query.logit_mask
     return float(network.loss.mean_loss(z, query))
-
-
-def _blocks(network, sizes):
-    """Task numbers in blocks that fit into memory."""
-    cells = np.maximum(sizes * max(network.layer_units), network.layout.size)
-    return blocks(sizes, cells, MAX_CELLS)

@@ -11,9 +11,11 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from ._compat import check_sample_weight
-from ._messages import listed, plain
-from .encoding._input import has_no_rows, has_task_column, take_off
+from ._arguments import check_array_like, naming
+from ._messages import listed, shown
+from .encoding._input import has_no_rows, has_task_column, row_weights, scored_rows, take_off
+from .encoding._targets import named_classes
+from .tasks._ids import as_array
 
 
 def _inner_has(name):
@@ -101,7 +103,7 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         if has_no_rows(X):
             raise ValueError("Found array with 0 sample(s), expected 1 or more to adapt to")
         if sample_weight is not None:  # all 0 are an error
-            sample_weight = check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            sample_weight = row_weights(sample_weight, X)
         return self._adapt(X, y, sample_weight)
 
     def predict(self, X, return_std=False):
@@ -134,8 +136,10 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
 
     def score(self, X, y, sample_weight=None):
         """Accuracy or R2 on rows of the task."""
+        check_is_fitted(self)
+        y, sample_weight = scored_rows(self.meta_learner_, X, y, sample_weight)
         metric = accuracy_score if is_classifier(self) else r2_score
-        return metric(y, self.predict(X), sample_weight=sample_weight)
+        return agreement(metric, y, self.predict(X), sample_weight)
 
     def _adapt(self, X, y, sample_weight=None):
         """As `fit`, where no rows at all give the prior."""
@@ -161,9 +165,11 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         while isinstance(inner, FrozenEstimator):
             inner = inner.estimator
         if not hasattr(inner, "fit_adapt"):
-            raise TypeError(f"estimator must be a FrozenEstimator of a MetaLearner, got {inner!r}")
+            raise TypeError(
+                f"estimator must be a FrozenEstimator of a MetaLearner, got {shown(inner)}"
+            )
         check_is_fitted(inner)
-        return inner
+        return inner._as_fitted()
 
     @property
     def _numbered(self):
@@ -182,17 +188,21 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         if not self._numbered:
             if self.classes not in ("seen", "shared"):
                 raise ValueError(
-                    f"classes={self.classes!r}; expected 'seen', 'shared' or an array of classes"
+                    f"classes={shown(self.classes)}; expected 'seen', 'shared' or an array of "
+                    "classes"
                 )
         elif not is_classifier(meta):
-            raise ValueError(f"classes is for classifiers, got {self.classes!r} in regression")
-        elif not np.array_equal(np.unique(self.classes), self.classes):
-            raise ValueError(f"classes must be sorted, each once, got {self.classes!r}")
+            raise ValueError(f"classes is for classifiers, got {shown(self.classes)} in regression")
+        elif not np.array_equal(named_classes(self.classes), np.asarray(self.classes)):
+            raise ValueError(f"classes must be sorted, each once, got {shown(self.classes)}")
 
     def _labels(self, meta, y):
         """The classes of rows, by their numbers where y holds these."""
-        if not is_classifier(meta):
+        if not is_classifier(meta) or y is None:
             return y
+        check_array_like(y, "y")
+        with naming("y", "a class for each row"):
+            y = column_or_1d(as_array(y, "y"), warn=True)
         if not self._numbered:
             if meta._learned.encoder.shared_labels:
                 _check_not_numbered(y, meta._learned.encoder.targets.classes)
@@ -201,7 +211,7 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         wrong = [number for number in np.unique(numbers) if number not in range(len(classes))]
         if wrong:
             raise ValueError(
-                f"y has {plain(wrong[0])!r}; with the parameter classes={classes.tolist()} it "
+                f"y has {shown(wrong[0])}; with the parameter classes={classes.tolist()} it "
                 f"holds their numbers, 0 to {len(classes) - 1}"
             )
         return classes[numbers.astype(int)]
@@ -224,6 +234,21 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
         tags.target_tags = inner.target_tags
         return tags
+
+
+def agreement(metric, y, predicted, sample_weight=None):
+    """The metric of what is predicted; R2 takes squares, which may overflow."""
+    if y.shape != predicted.shape:
+        raise ValueError(f"y has the shape {y.shape}, expected {predicted.shape} as in fit")
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            return metric(y, predicted, sample_weight=sample_weight)
+    except FloatingPointError as error:
+        largest, furthest = (np.max(np.abs(values)) for values in (y, predicted))
+        raise ValueError(
+            f"{metric.__name__} overflows: y is up to {largest:.3g}, what is predicted for X up to "
+            f"{furthest:.3g}, sample_weight aside; scale them"
+        ) from error
 
 
 def _rows_of_one_task(meta, X):

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._messages import inner_rate, of_task
-from ._runtime import Cached, blas_threads
+from ._ragged import as_offsets
+from ._runtime import Cached, blas_threads, quiet
 from .algorithms import AdaptedTasks, MetaAlgorithm, PredictsStd
 from .encoding import Encoder
 from .export import export
@@ -16,8 +17,6 @@ from .network import Params
 from .tasks._batch import TaskArrays, TaskBatch, logit_mask
 from .tasks._ids import as_keys, join_ids
 
-# what overflows is an error of ours, which says more than NumPy's warning
-quiet = np.errstate(over="ignore", invalid="ignore")
 UNKNOWN = -1  # the place of a row whose task is not among those asked
 
 
@@ -112,8 +111,7 @@ class Learned:
         def learn(tasks, batch):
             return tasks, self.learn_batch(batch, encoded.ids[tasks])
 
-        network = self.network
-        chunks = encoded.arrays.chunks(max(network.layer_units), network.layout.size)
+        chunks = encoded.arrays.chunks(*self.network.cells)
         with blas_threads():
             parts = Parallel(n_jobs=n_jobs, prefer="threads")(
                 delayed(learn)(tasks, batch) for tasks, batch in chunks
@@ -163,16 +161,20 @@ class Learned:
             self._check_std(adapted)
             return adapted.std(self.network, X)
 
-        return self._answer(asked, known, unknown)
+        with blas_threads():
+            return self._answer(asked, known, unknown)
+
+    @quiet
+    def decode_std(self, std):
+        """Standard deviations (rows, outputs) of targets in the user's terms."""
+        return _below_infinity(self.encoder.targets.decode_std(std))
 
     @quiet
     def decode(self, z, place, classes=None):
         """Predictions in the user's terms from outputs (rows, outputs) of rows of tasks."""
         targets = self.encoder.targets
         if not self.encoder.is_classifier:
-            mean = self.network.loss.mean(z)
-            _check_below_infinity(mean)
-            return targets.decode(mean)
+            return _below_infinity(targets.decode(self.network.loss.mean(z)))
         codes = (z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)
         if self.encoder.shared_labels:
             return targets.classes[codes]
@@ -199,14 +201,13 @@ class Learned:
             result[~is_known] = unknown(X[~is_known][None])[0]
         if is_known.any():
             result[is_known] = self._by_task(X[is_known], place[is_known], tasks, known)
-        _check_below_infinity(result)
-        return result
+        return _below_infinity(result)
 
     def _by_task(self, X, place, tasks, function):
         """A function of (adapted tasks, padded batch, logit mask), of rows of known tasks."""
         order = np.argsort(place, kind="stable")
         numbers, counts = np.unique(place, return_counts=True)
-        rows = TaskArrays(X[order], X[order, :0], np.concatenate([[0], np.cumsum(counts)]))
+        rows = TaskArrays(X[order], X[order, :0], as_offsets(counts))
         result = np.empty((len(X), self.network.n_outputs), X.dtype)
         for some, batch in rows.chunks(max(self.network.layer_units)):
             mask = self._logit_mask(tasks, numbers[some])
@@ -236,14 +237,15 @@ def _rule_out(z, classes):
     return np.full_like(z, np.inf if first else -np.inf) if first or second else z
 
 
-def _check_below_infinity(values):
-    """Raise where a row's outputs, mean or std overflow; a class that a task lacks is -inf."""
-    wrong = np.flatnonzero(~(values < np.inf).all(axis=1))
+def _below_infinity(values):
+    """The same; raise where a row's overflow. The output of a class that a task lacks is -inf."""
+    wrong = np.flatnonzero(~(values < np.inf).reshape(len(values), -1).all(axis=1))
     if len(wrong):
         raise ValueError(
             f"the prediction of row {wrong[0]} of X is not finite, its features are too far from "
             "those in training: scale them"
         )
+    return values
 
 
 def _taken(adapted, numbers, n_tasks):

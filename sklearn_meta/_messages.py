@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 MOST_NAMED = 5  # in a message
+LONGEST = 200  # characters of what a user handed over
 
 
 def plain(value):
@@ -15,8 +16,15 @@ def plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def listed(values, name=repr):
+def shown(value, as_text=repr):
+    """A value as the user wrote it, on one line, and no more of it than a message can bear."""
+    text = " ".join(as_text(plain(value))[: 4 * LONGEST].split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def listed(values, name=None):
     """The first few of some values, and how many more there are."""
+    name = name or (lambda value: f"{shown(value):.60}")
     named = ", ".join(name(plain(value)) for value in values[:MOST_NAMED])
     more = len(values) - MOST_NAMED
     return f"{named} and {more} more" if more > 0 else named
@@ -24,7 +32,7 @@ def listed(values, name=repr):
 
 def of_task(what, task):
     """`what`, of the task if it has a name."""
-    return what if task is None else f"{what} of task {plain(task)!r}"
+    return what if task is None else f"{what} of task {shown(task)}"
 
 
 def inner_rate(algorithm, before="", after=""):

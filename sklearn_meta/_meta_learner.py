@@ -1,6 +1,7 @@
 """MetaLearner: the scikit-learn estimator. It validates, converts and delegates."""
 
 import copy
+from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
@@ -10,11 +11,13 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from ._arguments import check_values
 from ._evaluation import evaluate
-from ._few_shot_learner import FewShotLearner
+from ._few_shot_learner import FewShotLearner, agreement
 from ._learned import UNKNOWN, Asked, Learned
-from ._messages import plain, warn
+from ._messages import shown, warn
 from ._parameters import PARAMETER_CONSTRAINTS, check_parameters, resolve_algorithm
+from ._runtime import blas_threads
 from .encoding import Encoder, split_estimator
 from .encoding._input import (
     check_same_classes,
@@ -22,6 +25,7 @@ from .encoding._input import (
     learnable,
     names_seen,
     query_rows,
+    scored_rows,
     support_tasks,
     task_collection,
     task_source,
@@ -32,7 +36,7 @@ from .network import both_classes
 from .tasks._episodes import EpisodeSampler
 from .tasks._ids import kinds_of
 from .tasks._streams import CollectionStream, DistributionStream
-from .training import EarlyStopping, LossCurve, Trainer, TrainingState
+from .training import EarlyStopping, LossCurve, Trainer, TrainingState, multiplications
 
 # of scikit-learn's HTML representation: the page of the class in the reference
 DOC_LINK = (
@@ -40,12 +44,19 @@ DOC_LINK = (
     "{estimator_module}.{estimator_name}.html"
 )
 STATE_VERSION = 1  # of what a pickle holds; another cannot be taken over
+SWITCH = {"return_std": ["boolean"]}
 TAKING_GROUPS = "fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"
 VALIDATION_EPISODES = 100  # at least, however few the validation tasks
 
 
+def _learns_classes(meta):
+    """Whether it is a classifier: once fitted, as it was fitted."""
+    learned = vars(meta).get("_learned")
+    return is_classifier(meta) if learned is None else learned.encoder.is_classifier
+
+
 def _classifies(meta):
-    if not is_classifier(meta):
+    if not _learns_classes(meta):
         raise AttributeError("class probabilities are there with an MLPClassifier only")
     return True
 
@@ -141,9 +152,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     loss_curve_ : list of float
         Loss of each meta-step.
     validation_scores_ : list of float or None
-        Negative mean query loss on the validation tasks at each evaluation.
+        Negative mean query loss on the validation tasks at each evaluation of `fit`.
     best_iter_ : int
-        The meta-step whose parameters were kept.
+        The meta-step whose parameters were kept, in `fit`.
     n_iter_ : int
         Meta-steps taken.
     n_tasks_ : int
@@ -410,7 +421,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         It is unfitted, and holds this meta-learner as it is now.
         """
         check_is_fitted(self)
-        return FewShotLearner(FrozenEstimator(self))
+        return FewShotLearner(FrozenEstimator(copy.copy(self)))
 
     @property
     def loss_curve_(self):
@@ -464,14 +475,15 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         ValueError
             If a task is unknown and `handle_unknown="error"`, or has classes of its own.
         """
-        if return_std and is_classifier(self):
+        check_values(SWITCH, {"return_std": return_std}, "predict")
+        if return_std and _learns_classes(self):
             raise ValueError("return_std is for regression; predict_proba has one for classes")
         asked, learned = self._ask(X, groups), self._learned
         classes = None if asked.tasks is None else asked.tasks.classes
         predicted = learned.decode(learned.outputs(asked), asked.place, classes)
         if not return_std:
             return predicted
-        return predicted, learned.encoder.targets.decode_std(learned.std(asked))
+        return predicted, learned.decode_std(learned.std(asked))
 
     @available_if(_classifies)
     def predict_proba(self, X, groups=None, return_std=False):
@@ -492,6 +504,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         std : ndarray of shape (n_rows, n_classes)
             Only with `return_std`.
         """
+        check_values(SWITCH, {"return_std": return_std}, "predict_proba")
         asked, learned = self._ask(X, groups), self._learned
         proba = learned.network.loss.mean(learned.outputs(asked))
         std = learned.std(asked) if return_std else None
@@ -539,14 +552,16 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             Of tasks, the mean over tasks; where targets hardly vary, R2 may be far below 0.
         """
         check_is_fitted(self)
-        metric = accuracy_score if is_classifier(self) else r2_score
+        metric = accuracy_score if _learns_classes(self) else r2_score
         if is_rows(X):
             if y is None:
                 raise ValueError("score of rows requires y, got None")
-            return metric(y, self.predict(X, groups=groups), sample_weight=sample_weight)
+            y, sample_weight = scored_rows(self._as_fitted(), X, y, sample_weight)
+            return agreement(metric, y, self.predict(X, groups=groups), sample_weight)
         if sample_weight is not None:
             raise ValueError("sample_weight weighs rows; with a task collection it must be None")
-        tasks = task_collection(self, X, y, groups)
+        self._check_now("support_order", "n_jobs")
+        tasks = task_collection(self._as_fitted(), X, y, groups)
         own_classes = not self._learned.encoder.shared_labels
         tasks = tasks.take(np.flatnonzero(learnable(tasks, "half", own_classes=own_classes)))
         found = evaluate(self._learned, tasks, support_order=self.support_order, n_jobs=self.n_jobs)
@@ -554,7 +569,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         pairs = zip(
             *(np.split(v, starts) for v in (tasks.y[found.row], found.predicted)), strict=True
         )
-        scores = [metric(*pair) for pair in pairs if len(pair[0]) > 1 or is_classifier(self)]
+        scores = [
+            agreement(metric, *pair) for pair in pairs if len(pair[0]) > 1 or _learns_classes(self)
+        ]
         if not scores:
             raise ValueError("R2 needs a task with 2 or more query rows; found none")
         return float(np.mean(scores))
@@ -562,6 +579,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     def _fit(self, X, y, groups):
         random_state = check_random_state(self.random_state)
         before = getattr(self, "_learned", None) if self.warm_start else None
+        if before is not None:
+            self._check_task_feature("warm_start=True")
         source = task_source(self, X, y, groups, random_state, reset=before is None)
         encoder, encoded, trained = self._encode(source.tasks, before)
         if source.is_rows:
@@ -575,12 +594,16 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         trainer = self._train(algorithm, encoder.network, stream, validation, state)
         trainer.warn_if_useless(encoded.arrays.y.mean(axis=0))
         self._keep(encoder, algorithm, trainer.kept, validation, state)
+        state.rebase(self._learned.params)
         self._forget(len(source.tasks))
         if source.draw is None and self.adapt_training_tasks:
             self._serve(encoded)
 
     def _partial_fit(self, X, y, groups, classes):
         before = getattr(self, "_learned", None)
+        if before is not None:
+            before.encoder.check_same(self.estimator, **before.encoder.options)
+            self._check_task_feature("partial_fit")
         tasks = task_collection(self, X, y, groups, reset=before is None)
         if before is None:
             encoder, encoded, trained = self._encode(tasks, classes=classes)
@@ -590,7 +613,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             state, curve = self._start(params, encoder.network, random_state), LossCurve()
         else:
             encoder, algorithm = before.encoder, self._same_kind(before)
-            encoder.check_same(self.estimator)
+            encoder.check_same(self.estimator, **self._options(tasks))
             state, curve = self._training.copy(), self._loss_curve
             state.alpha = split_estimator(self.estimator)[0].alpha
             if classes is not None:
@@ -599,11 +622,30 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             state.optimizer.learning_rate = self.meta_lr
         sampler = EpisodeSampler(encoded.arrays, **self._episode_options())
         episode = sampler.draw(trained, state.random_state)
-        self._loss_curve = curve.append(state.step(algorithm, encoder.network, *episode))
+        with blas_threads(multiplications(encoder.network, *episode)):
+            loss = state.step(algorithm, encoder.network, *episode)
+        self._loss_curve = curve.append(loss)
         self._keep(encoder, algorithm, state.averaged, episode, state)
         self._forget(len(tasks))
         if self.adapt_training_tasks:
             self._serve(encoded)
+
+    def _as_fitted(self):
+        """As it was fitted: what rows are does not change with parameters that are set later."""
+        fitted = object.__new__(type(self))
+        vars(fitted).update(vars(self) | self._fitted_with)
+        return fitted
+
+    def _check_now(self, *names):
+        """Parameters that count after `fit` may have been set since."""
+        check_values(PARAMETER_CONSTRAINTS, {n: getattr(self, n) for n in names}, "MetaLearner")
+
+    def _check_task_feature(self, what):
+        then = self._fitted_with["task_feature"]
+        if self.task_feature != then:
+            raise ValueError(
+                f"{what} goes on with task_feature={then!r}, found {self.task_feature!r}; fit anew"
+            )
 
     def _same_kind(self, before):
         """The algorithm as its parameters are now, which takes the parameters learned so far."""
@@ -623,22 +665,26 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
 
     def _encode(self, tasks, before=None, classes=None):
         """An encoder fitted to tasks, or as it was before; these encoded; and which to train on."""
-        shared = tasks.shared_labels if self.shared_labels == "auto" else self.shared_labels
-        _, steps = split_estimator(self.estimator)
-        options = {
-            "shared_labels": shared,
-            "normalize_y": self.normalize_y,
-            "standardize": steps is None if self.standardize == "auto" else self.standardize,
-        }
+        options = self._options(tasks)
         if before is not None:
             encoder = before.encoder.renew(self.estimator, **options)
             return encoder, *self._encode_training(tasks, encoder)
-        own_classes = is_classifier(self) and not shared
+        own_classes = is_classifier(self) and not options["shared_labels"]
         tasks, trained = self._learnable(tasks, own_classes)
         encoder, encoded = Encoder.fit_encode(
             self.estimator, tasks, classes=classes, feature_names=names_seen(self), **options
         )
         return encoder, encoded, trained
+
+    def _options(self, tasks):
+        """The encoder's, as the parameters and the tasks have them."""
+        _, steps = split_estimator(self.estimator)
+        auto = self.shared_labels == "auto", self.standardize == "auto"
+        return {
+            "shared_labels": tasks.shared_labels if auto[0] else self.shared_labels,
+            "normalize_y": self.normalize_y,
+            "standardize": steps is None if auto[1] else self.standardize,
+        }
 
     def _encode_training(self, tasks, encoder):
         """Tasks encoded, and the numbers of those to train on."""
@@ -661,16 +707,23 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             stream = CollectionStream(sampler, training, self.meta_batch_size)
             return stream, sampler.draw(validation, random_state)
 
-        def sample(n_tasks, random_state):
-            found, trained = self._encode_training(source.draw(n_tasks, random_state), encoder)
-            return found.arrays.take(trained)
-
+        sample = partial(self._sample, source, encoder)
         task_size = arrays.X.size / len(arrays)
         stream = DistributionStream(sample, options, self.meta_batch_size, task_size)
         if source.validation is not None:
             encoded, trained = self._encode_training(source.validation, encoder)
         sampler = EpisodeSampler(encoded.arrays, **options)
         return stream, sampler.draw(trained, random_state)
+
+    def _sample(self, source, encoder, n_tasks, random_state):
+        """Tasks of a distribution to train on, encoded."""
+        encoded, trained = self._encode_training(source.draw(n_tasks, random_state), encoder)
+        if len(trained) < n_tasks:
+            raise ValueError(
+                f"sample({n_tasks}, ...) of the distribution gave {n_tasks - len(trained)} tasks "
+                f"of one row, which n_shots={self.n_shots!r} cannot train on"
+            )
+        return encoded.arrays
 
     def _episode_options(self):
         return {
@@ -712,9 +765,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     def _keep(self, encoder, algorithm, params, validation, state):
         """Take parameters as the meta-learned ones; training would go on from them."""
         params = algorithm.calibrate(encoder.network, params, *validation)
-        state.rebase(params)
         self._learned, self._training = Learned(encoder, algorithm, params), state
         self.algorithm_ = algorithm
+        self._fitted_with = {"estimator": encoder.estimator, "task_feature": self.task_feature}
         self.estimator_ = self._take_ids_too(self._learned.export_prior())
         self.n_iter_ = state.n_iter
 
@@ -725,7 +778,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
 
     def _encode_support(self, X, y, groups, sample_weight):
         """Support rows in numbers."""
-        tasks, weight = support_tasks(self, X, y, groups, sample_weight)
+        tasks, weight = support_tasks(self._as_fitted(), X, y, groups, sample_weight)
         encoder = self._learned.encoder
         return encoder.nothing() if tasks is None else encoder.encode(tasks, weight)
 
@@ -735,10 +788,12 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         return self
 
     def _take_ids_too(self, exported):
-        return exported if self.task_feature is None else ignore_task_feature(exported, self)
+        fitted = self._as_fitted()
+        return exported if fitted.task_feature is None else ignore_task_feature(exported, fitted)
 
     def _serve(self, encoded):
         """Learn tasks and serve them from now on."""
+        self._check_now("n_jobs")
         tasks = self._learned.learn(encoded, self.n_jobs)
         if len(tasks) == 1 and tasks.ids[0] is None:
             self._current = tasks
@@ -748,7 +803,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     def _ask(self, X, groups):
         """Rows to predict, encoded, and where their tasks are found."""
         check_is_fitted(self)
-        rows, groups = query_rows(self, X, groups)
+        rows, groups = query_rows(self._as_fitted(), X, groups)
         X = self._learned.encoder.features.transform(rows)
         tasks = self._current if groups is None else self._known
         if tasks is None:
@@ -761,13 +816,14 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
 
     def _check_unknown(self, groups, place):
         """What is to be done about rows of unknown tasks: a warning, an error, or nothing."""
+        self._check_now("handle_unknown")
         unknown = place == UNKNOWN
         if groups is None:
             what = "the rows name no task, and fit_adapt was given none without an id"
             served = "" if self._known is None else "; pass groups, or their column"
         else:
             self._check_kinds(groups)
-            what = f"task {plain(groups[unknown][0])!r} was never adapted"
+            what = f"task {shown(groups[unknown][0])} was never adapted"
             served = ""
         if self.handle_unknown == "error":
             raise ValueError(f"{what}; adapt it first{served}, or set handle_unknown='prior'")
@@ -787,20 +843,22 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         kinds, known = kinds_of(groups), kinds_of(self._known.ids)
         if kinds.isdisjoint(known):
             raise ValueError(
-                f"groups are {' and '.join(sorted(kinds))}, as {plain(groups[0])!r}, but the "
+                f"groups are {' and '.join(sorted(kinds))}, as {shown(groups[0])}, but the "
                 f"known tasks are named by {' and '.join(sorted(known))}, as "
-                f"{plain(self._known.ids[0])!r}"
+                f"{shown(self._known.ids[0])}"
             )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        if isinstance(self.estimator, type) or not hasattr(self.estimator, "__sklearn_tags__"):
+            return tags  # `fit` says what is wrong
         inner = get_tags(self.estimator)
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
         tags.target_tags = inner.target_tags
         tags.target_tags.required = True
         tags.input_tags.sparse = False
-        if is_classifier(self.estimator):
+        if tags.classifier_tags is not None:
             tags.classifier_tags.multi_label = False
             tags.target_tags.multi_output = False
         return tags

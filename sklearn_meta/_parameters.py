@@ -4,9 +4,11 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline
 
-from ._compat import HasMethods, Interval, StrOptions, validate_parameter_constraints
-from ._messages import warn
+from ._arguments import LARGEST, check_values
+from ._compat import HasMethods, Interval, StrOptions
+from ._messages import shown, warn
 from .algorithms import ALGORITHMS, MetaAlgorithm
 from .encoding import split_estimator
 
@@ -46,15 +48,13 @@ NETWORK_PARAMETERS = {"hidden_layer_sizes", "activation", "loss", "alpha", "rand
 def check_parameters(meta):
     """The meta-learner's own parameters, and those of what it wraps."""
     parameters = meta.get_params(deep=False)
-    validate_parameter_constraints(PARAMETER_CONSTRAINTS, parameters, type(meta).__name__)
+    check_values(PARAMETER_CONSTRAINTS, parameters, type(meta).__name__)
     shots = meta.n_shots
     if isinstance(shots, tuple | list) and not (
-        len(shots) == 2
-        and all(isinstance(k, Integral) for k in shots)
-        and 0 <= shots[0] <= shots[1]
+        len(shots) == 2 and all(map(_counts, shots)) and shots[0] <= shots[1]
     ):
         raise ValueError(
-            f"n_shots={shots} is no pair (low, high) of whole numbers, 0 <= low <= high"
+            f"n_shots={shown(shots)} is no pair (low, high) of whole numbers, 0 <= low <= high"
         )
     check_estimator_parameter(meta.estimator)
     resolve_algorithm(meta.algorithm)
@@ -62,20 +62,25 @@ def check_parameters(meta):
 
 def check_estimator_parameter(estimator):
     """The wrapped estimator is an MLP or ends in one, and its parameters are in order."""
+    if isinstance(estimator, Pipeline):
+        _check_steps(estimator)
     mlp, _ = split_estimator(estimator)
     if not isinstance(mlp, MLPRegressor | MLPClassifier):
         raise TypeError(
             f"estimator must be an MLPRegressor, an MLPClassifier or a Pipeline that ends in "
-            f"one, got {estimator!r}"
+            f"one, got {shown(estimator)}"
         )
     parameters = mlp.get_params(deep=False)
     name = type(mlp).__name__
-    validate_parameter_constraints(mlp._parameter_constraints, parameters, caller_name=name)
-    if np.any(np.asarray(mlp.hidden_layer_sizes) <= 0):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {mlp.hidden_layer_sizes}")
+    check_values(mlp._parameter_constraints, parameters, name)
+    sizes = mlp.hidden_layer_sizes
+    if not all(_counts(size) and size > 0 for size in (sizes if np.iterable(sizes) else [sizes])):
+        raise ValueError(
+            f"hidden_layer_sizes must be whole numbers of units > 0, got {shown(sizes)}"
+        )
     defaults = type(mlp)().get_params(deep=False)
     idle = [
-        f"{key}={value!r}"
+        f"{key}={shown(value)}"
         for key, value in parameters.items()
         if key not in NETWORK_PARAMETERS and value != defaults[key]
     ]
@@ -86,20 +91,38 @@ def check_estimator_parameter(estimator):
         )
 
 
+def _check_steps(pipeline):
+    if not isinstance(pipeline.steps, list) or not pipeline.steps:
+        raise ValueError(f"estimator must end in an MLP, got a Pipeline of {shown(pipeline.steps)}")
+    for step in pipeline.steps:
+        if not isinstance(step, tuple) or len(step) != 2:
+            raise ValueError(f"a step of estimator must be (name, estimator), got {shown(step)}")
+        if isinstance(step[1], type):
+            raise TypeError(
+                f"estimator has the class {step[1].__name__} as step {shown(step[0])}, expected an "
+                f"instance: {step[1].__name__}()"
+            )
+
+
 def resolve_algorithm(algorithm):
     """A fresh algorithm from a name or an instance, its parameters in order."""
     if isinstance(algorithm, str):
         if algorithm not in ALGORITHMS:
             raise ValueError(
-                f"The 'algorithm' parameter of MetaLearner is {algorithm!r}; expected an instance "
-                f"or one of {sorted(ALGORITHMS)}"
+                f"The 'algorithm' parameter of MetaLearner is {shown(algorithm)}; expected an "
+                f"instance or one of {sorted(ALGORITHMS)}"
             )
         return ALGORITHMS[algorithm]()
     if not isinstance(algorithm, MetaAlgorithm):
         raise TypeError(
             f"The 'algorithm' parameter of MetaLearner must be a name or an instance from "
-            f"sklearn_meta.algorithms, got {algorithm!r}"
+            f"sklearn_meta.algorithms, got {shown(algorithm)}"
         )
     constraints, parameters = algorithm._parameter_constraints, algorithm.get_params(deep=False)
-    validate_parameter_constraints(constraints, parameters, type(algorithm).__name__)
+    check_values(constraints, parameters, type(algorithm).__name__)
     return algorithm
+
+
+def _counts(value):
+    """Whether it is a whole number of something."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value <= LARGEST

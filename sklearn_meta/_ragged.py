@@ -27,6 +27,7 @@ class Ragged:
 
     def take(self, tasks):
         """Some of the tasks, by an array of their numbers, in that order."""
+        tasks = np.arange(len(self))[tasks]  # counted from the end, too
         rows, sizes = ragged_rows(self.offsets, tasks)
         return self._chosen(rows, tasks, as_offsets(sizes))
 
@@ -38,6 +39,19 @@ class Ragged:
         """Row numbers of tasks as a rectangle (tasks, longest), and where it is filled."""
         return pad(self.offsets[:-1][tasks], self.sizes[tasks])
 
+    def _chosen(self, rows, tasks, offsets):
+        index = {"row": rows, "task": tasks}
+        chosen = {
+            f.name: _pick(getattr(self, f.name), index[f.metadata["per"]])
+            for f in fields(self)
+            if "per" in f.metadata
+        }
+        return replace(self, offsets=offsets, **chosen)
+
+
+class Joinable(Ragged):
+    """Ragged tasks of one origin, whose arrays can be put behind each other."""
+
     @classmethod
     def concatenate(cls, parts):
         """The tasks of several in one; what is common to all tasks is the first's."""
@@ -48,15 +62,6 @@ class Ragged:
         }
         offsets = as_offsets(np.concatenate([part.sizes for part in parts]))
         return replace(parts[0], offsets=offsets, **joined)
-
-    def _chosen(self, rows, tasks, offsets):
-        index = {"row": rows, "task": tasks}
-        chosen = {
-            f.name: _pick(getattr(self, f.name), index[f.metadata["per"]])
-            for f in fields(self)
-            if "per" in f.metadata
-        }
-        return replace(self, offsets=offsets, **chosen)
 
 
 def _pick(values, index):

@@ -9,6 +9,8 @@ import numpy as np
 
 from ._compat import let_go_of_blas, threadpool_controller
 
+# what overflows is an error that says more than NumPy's warning
+quiet = np.errstate(over="ignore", invalid="ignore")
 MANY_MULTIPLICATIONS = 5e7  # well above where two threads gain: on busy cores they lose tenfold
 
 

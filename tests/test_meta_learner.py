@@ -1000,3 +1000,29 @@ def test_partial_fit_cannot_go_on_with_another_network_or_algorithm(regression, 
     with pytest.raises(ValueError, match=r"partial_fit goes on with .*, found .*; fit anew|whose"):
         meta.partial_fit(regression.tasks)
     assert pickle.dumps(meta) == before
+
+
+def test_partial_fit_learns_as_fast_as_fit(regression):
+    """Nothing of a meta-step is taken back by the running average."""
+    streamed = regression.meta("joint", meta_lr=0.01)
+    for _ in range(150):
+        streamed.partial_fit(regression.tasks)
+    options = {"early_stopping": False, "meta_batch_size": 12, "max_iter": 150, "meta_lr": 0.01}
+    fitted = regression.meta("joint", **options).fit(regression.tasks)
+    ends = [np.mean(meta.loss_curve_[-20:]) for meta in (streamed, fitted)]
+    assert ends[0] < 1.2 * ends[1]
+
+
+def test_a_distribution_of_single_rows_is_named():
+    meta = MetaLearner(MLPRegressor(hidden_layer_sizes=(4,)), n_shots=2, max_iter=2)
+    with pytest.raises(ValueError, match=r"task 0 has n_samples=1|gave \d+ tasks of one row"):
+        meta.fit(Sinusoids(n_rows=1))
+
+
+def test_a_learner_holds_what_was_learned_when_it_was_taken(regression):
+    X, y = regression.new
+    meta = regression.meta().fit(regression.tasks)
+    learner = meta.learner_
+    expected = clone(learner).fit(X[:5], y[:5]).predict(X)
+    meta.fit(regression.tasks[:6])
+    assert_array_equal(clone(learner).fit(X[:5], y[:5]).predict(X), expected)

@@ -13,6 +13,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import sklearn_meta
 from sklearn_meta import MetaLearner, TaskCollection
+from sklearn_meta._evaluation import evaluate
 
 
 def numbers(model, X, *groups):
@@ -267,12 +268,14 @@ def test_score_of_tasks_adapts_to_their_first_half(regression, algorithm, n_shot
 
 
 def test_score_of_tasks_adapts_to_half_of_each_class(own_labels, algorithm):
-    """Of the largest class, that is, and as many of the others, if they have as many."""
+    """One row at least."""
     meta = own_labels.meta(algorithm, n_shots=1, support_order="first").fit(own_labels.tasks)
-    masks = []
-    for _, y in own_labels.tasks:
-        n_shots = np.unique(y, return_counts=True)[1].max() // 2
-        masks.append(np.array([np.sum(y[:i] == label) < n_shots for i, label in enumerate(y)]))
+    masks = [
+        np.array(
+            [np.sum(y[:i] == label) < max(1, np.sum(y == label) // 2) for i, label in enumerate(y)]
+        )
+        for _, y in own_labels.tasks
+    ]
     expected = score_one_by_one(meta, own_labels.tasks, masks)
     assert meta.score(own_labels.tasks) == pytest.approx(expected, rel=1e-9)
 
@@ -377,3 +380,15 @@ def test_ids_of_another_kind_than_all_known_are_an_error(regression):
         with pytest.raises(ValueError, match="groups are text, as '0', but the known tasks are"):
             meta.predict(X, asked)
     assert_allclose(meta.predict(X, numbers.astype(float)), meta.predict(X, numbers))
+
+
+def test_score_of_tasks_asks_about_rare_classes_too():
+    """Half of a task's rows are its support, of whatever class where labels are shared."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((240, 2))
+    y = np.tile(np.repeat([0, 1], [20, 4]), 10)
+    tasks = TaskCollection.from_arrays(X, y, np.repeat(np.arange(10), 24))
+    meta = MetaLearner(MLPClassifier(hidden_layer_sizes=(4,)), max_iter=5, random_state=0)
+    found = evaluate(meta.fit(tasks)._learned, tasks)
+    np.testing.assert_array_equal(np.bincount(found.task), np.full(10, 12))
+    assert np.sum(tasks.y[found.row] == 1) > 10

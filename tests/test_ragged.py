@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_meta import _ragged
-from sklearn_meta._ragged import PER_ROW, PER_TASK, Ragged, blocks, pad, ragged_rows
+from sklearn_meta._ragged import PER_ROW, PER_TASK, Joinable, blocks, pad, ragged_rows
 
 few_examples = settings(deadline=None, derandomize=True, max_examples=50, database=None)
 sizes_and_tasks = st.lists(st.integers(0, 6), min_size=1, max_size=6).flatmap(
@@ -41,7 +41,7 @@ def test_pad_is_a_loop_over_tasks(sizes):
 
 
 @dataclass(frozen=True)
-class Letters(Ragged):
+class Letters(Joinable):
     """Tasks of rows, with a field of each kind."""
 
     offsets: np.ndarray

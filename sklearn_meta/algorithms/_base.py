@@ -21,7 +21,7 @@ class AdaptedTasks(Protocol):
 
     `sklearn_meta.network.TaskWeights` is one, for tasks that are networks again; its methods
     are these. Another kind is exported by an implementation registered with
-    `sklearn_meta.export.export.register`.
+    `sklearn_meta.export.as_steps.register`.
     """
 
     def outputs(self, network, X, logit_mask=None):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._ragged import PER_ROW, Ragged, as_offsets
+from .._ragged import PER_ROW, Joinable, as_offsets
 from ..network import (
     TaskWeights,
     factor_shape,
@@ -16,7 +16,7 @@ from ..network import (
 
 
 @dataclass(frozen=True)
-class SupportRows(Ragged):
+class SupportRows(Joinable):
     """Rows that tasks were learned from, those of weight above 0."""
 
     X: np.ndarray = field(metadata=PER_ROW)  # (rows, features)
@@ -25,7 +25,7 @@ class SupportRows(Ragged):
 
 
 @dataclass(frozen=True)
-class PrecisionFactors(Ragged):
+class PrecisionFactors(Joinable):
     """Cholesky factors of posterior precisions, block under block; some tasks have none."""
 
     rows: np.ndarray = field(metadata=PER_ROW)  # (blocks * size of each task that has one, size)

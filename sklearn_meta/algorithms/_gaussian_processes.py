@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .._ragged import PER_ROW, Ragged, as_offsets, blocks
+from .._ragged import PER_ROW, Joinable, as_offsets, blocks
 from ..network import affine, solve
 from ._kernels import Kernel
 
@@ -15,7 +15,7 @@ MAX_CELLS = 2**22  # of covariances at once
 
 
 @dataclass(frozen=True)
-class GaussianProcesses(Ragged):
+class GaussianProcesses(Joinable):
     """Adapted tasks: a Gaussian process each, on the features of their rows.
 
     Parameters

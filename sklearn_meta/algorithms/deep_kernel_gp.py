@@ -24,7 +24,7 @@ class DeepKernelGP(MetaAlgorithm):
     and with no steps; with no rows it predicts the mean function.
 
     Classes are regressed on as labels +-1, a process for each with the one kernel, and the
-    softmax of the means, times a gain that fits the held-out tasks best, gives
+    softmax of the means, times a gain that fits the validation tasks best, gives
     probabilities. Counts have no such process: `BayesianHead` takes Poisson.
 
     `MetaLearner.adapt` gives a Pipeline of the features and scikit-learn's Gaussian process

@@ -74,9 +74,8 @@ class ImplicitMAML(MetaAlgorithm):
         def system(V):
             return V + network.flat(hessian_product(end, network.layers(V))) / penalty
 
-        gradient = np.zeros_like(params.vector)
-        gradient[: network.layout.size] = conjugate_gradients(system, flat, self.cg_steps).sum(0)
-        return at.losses.mean(), gradient
+        solved = conjugate_gradients(system, flat, self.cg_steps)
+        return at.losses.mean(), params.gradient(solved.sum(axis=0)).vector
 
     def gradient_definition(self, network, params, support, query):
         """What the meta-gradient is: ``(I + H / penalty)^-1`` times the query gradient.

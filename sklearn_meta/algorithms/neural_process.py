@@ -4,7 +4,9 @@ from numbers import Integral
 
 import numpy as np
 
+from .._arguments import LARGEST
 from .._compat import Interval
+from .._messages import shown
 from ..network import MLP, TaskWeights, affine, both_classes, one_logit, product
 from ._base import MetaAlgorithm, extended_params, zero_head
 
@@ -99,8 +101,8 @@ class NeuralProcess(MetaAlgorithm):
 
     def _check_sizes(self):
         sizes = self.encoder_layer_sizes
-        if not all(isinstance(size, Integral) and size > 0 for size in sizes):
-            raise ValueError(f"encoder_layer_sizes must be positive integers, got {sizes!r}")
+        if not all(isinstance(size, Integral) and 0 < size <= LARGEST for size in sizes):
+            raise ValueError(f"encoder_layer_sizes must be positive integers, got {shown(sizes)}")
 
     def _encoder(self, network):
         """Of rows (x, y), or of x alone where classes are a task's own."""

@@ -74,9 +74,8 @@ class Reptile(MetaAlgorithm):
         rows = support.join(query)
         trajectory = self._descend(network, params, rows, self.inner_steps)
         mean_rate = -1.0 / (float(self.inner_lr) * self.inner_steps * len(rows.X))
-        gradient = np.zeros_like(params.vector)
-        gradient[: network.layout.size] = network.flat(trajectory.movement()) * mean_rate
-        return query_loss(trajectory, query), gradient
+        gradient = params.gradient(network.flat(trajectory.movement()) * mean_rate)
+        return query_loss(trajectory, query), gradient.vector
 
     def gradient_definition(self, network, params, support, query):
         """The meta-gradient: ``(start - end) / (inner_lr * inner_steps)`` of plain steps."""

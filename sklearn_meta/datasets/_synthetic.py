@@ -1,12 +1,21 @@
 """Task distributions whose tasks are made, endlessly."""
 
 import copy
+from math import isfinite
+from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import check_random_state
 
+from .._arguments import check_values, random_state_of
+from .._compat import Interval
+from .._messages import shown
 from ..tasks import TaskCollection
+from ..tasks._n_way_k_shot import FRACTION_CONSTRAINTS, N_TASKS_CONSTRAINTS
 
+CONSTRAINTS = {
+    "n_rows": [Interval(Integral, 1, None, closed="left")],
+    "noise": [Interval(Real, 0, None, closed="left")],
+}
 MAX_SEED = np.iinfo(np.int32).max
 
 
@@ -24,6 +33,11 @@ class Sinusoids:
     noise : float, default=0.0
         Standard deviation of noise on y.
 
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
     References
     ----------
     C. Finn, P. Abbeel, S. Levine. "Model-Agnostic Meta-Learning for Fast Adaptation of
@@ -37,6 +51,8 @@ class Sinusoids:
     """
 
     def __init__(self, n_rows=20, frequency=(1.0, 1.0), noise=0.0):
+        check_values(CONSTRAINTS, {"n_rows": n_rows, "noise": noise}, type(self).__name__)
+        _check_range(frequency)
         self.n_rows, self.frequency, self.noise = n_rows, frequency, noise
         self._seeds = ()  # that set a part's tasks apart from those of the others
 
@@ -52,7 +68,8 @@ class Sinusoids:
         -------
         TaskCollection
         """
-        random_state = check_random_state(random_state)
+        check_values(N_TASKS_CONSTRAINTS, {"n_tasks": n_tasks}, "sample")
+        random_state = random_state_of(random_state)
         if self._seeds:
             random_state = np.random.RandomState([*self._seeds, random_state.randint(MAX_SEED)])
         amplitude, phase, frequency = (
@@ -79,6 +96,16 @@ class Sinusoids:
         -------
         training, validation : Sinusoids
         """
+        check_values(FRACTION_CONSTRAINTS, {"fraction": fraction}, "split")
         validation = copy.copy(self)
-        validation._seeds = *self._seeds, check_random_state(random_state).randint(MAX_SEED)
+        validation._seeds = *self._seeds, random_state_of(random_state).randint(MAX_SEED)
         return self, validation
+
+
+def _check_range(frequency):
+    ends = list(frequency) if isinstance(frequency, tuple | list) else []
+    numbers = all(isinstance(end, Real) and not isinstance(end, bool) for end in ends)
+    if len(ends) != 2 or not numbers or not ends[0] <= ends[1] or not isfinite(ends[1] - ends[0]):
+        raise ValueError(
+            f"frequency must be a pair (low, high) of numbers, low <= high, got {shown(frequency)}"
+        )

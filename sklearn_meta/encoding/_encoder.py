@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 
+from .._messages import shown
 from ..network import MLP
 from ..tasks._batch import TaskArrays
 from ._features import Features
@@ -67,7 +68,7 @@ class Encoder:
         if is_classifier(mlp):
             targets = ClassTargets.of(collection, shared_labels, classes)
         elif classes is not None:
-            raise ValueError(f"classes must be None in regression, got {classes!r}")
+            raise ValueError(f"classes must be None in regression, got {shown(classes)}")
         else:
             targets = RegressionTargets(collection.y, mlp.loss, normalize_y)
         options = {
@@ -81,18 +82,25 @@ class Encoder:
 
     def renew(self, estimator, **options):
         """For the estimator as it is now: its network, with everything fitted as it was."""
-        then, now = _what_stays(self.estimator, self.options), _what_stays(estimator, options)
-        if now != then:
-            raise ValueError(f"warm_start=True goes on with {then}, found {now}")
-        mlp, _ = split_estimator(estimator)
-        network = _network(mlp, self.network.layer_units[0], self.targets)
+        self._check_same("warm_start=True", estimator, options)
+        network = self._network_of(estimator)
         return replace(self, estimator=clone(estimator), network=network)
 
-    def check_same(self, estimator):
+    def check_same(self, estimator, **options):
         """The estimator would make the network that there is; its `alpha` may be another."""
-        then, now = (_what_makes_it(each) for each in (self.estimator, estimator))
+        self._check_same("partial_fit", estimator, options)
+        then, now = (_in_words(each) for each in (self.network, self._network_of(estimator)))
         if now != then:
             raise ValueError(f"partial_fit goes on with {then}, found {now}; fit anew")
+
+    def _check_same(self, who, estimator, options):
+        then, now = _what_stays(self.estimator, self.options), _what_stays(estimator, options)
+        if now != then:
+            raise ValueError(f"{who} goes on with {then}, found {now}; fit anew")
+
+    def _network_of(self, estimator):
+        mlp, _ = split_estimator(estimator)
+        return _network(mlp, self.network.layer_units[0], self.targets)
 
     @property
     def dtype(self):
@@ -157,7 +165,7 @@ def split_estimator(estimator):
 
 
 def _what_stays(estimator, options):
-    """What a warm start cannot change, in words."""
+    """What training that goes on cannot change, in words."""
     mlp, steps = split_estimator(estimator)
     names = [] if steps is None else [name for name, _ in steps.steps]
     options = {"loss": mlp.loss, **options, "steps": names}
@@ -165,11 +173,10 @@ def _what_stays(estimator, options):
     return f"{type(mlp).__name__} and {', '.join(settings)}"
 
 
-def _what_makes_it(estimator):
-    """The network and the steps before it, in words."""
-    mlp, _ = split_estimator(estimator)
-    settings = f"hidden_layer_sizes={mlp.hidden_layer_sizes}, activation={mlp.activation!r}"
-    return f"{_what_stays(estimator, {})}, {settings}"
+def _in_words(network):
+    return f"{len(network.names) - 1} hidden layers of {network.layer_units[1:-1]} units, " + (
+        f"activation={network.activation!r}"
+    )
 
 
 def _network(mlp, n_features, targets):

@@ -7,13 +7,15 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from .._messages import plain
+from .._arguments import check_no_dates, naming
+from .._messages import plain, shown
 from ._scaling import Scaling
 
 IMPUTE = (  # with a scaler: steps before an MLP leave the scaling to themselves
     "; where values are missing, fill them in inside the Pipeline, "
     "MetaLearner(make_pipeline(SimpleImputer(), StandardScaler(), mlp))"
 )
+STEPS = "what the steps before the MLP take"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Features:
         X = collection.X
         if steps is not None:
             steps = clone(steps)
-            X, names = steps.fit_transform(X, collection.y), None
+            with naming("X", STEPS):
+                X, names = steps.fit_transform(X, collection.y), None
         names = names or _string_columns(X)
         X = np.asarray(X.toarray() if issparse(X) else X)
         features = cls(steps, np.dtype(np.float32 if X.dtype == np.float32 else float), names)
@@ -64,12 +67,15 @@ class Features:
     def transform(self, X, collection=None):
         """Rows X, those of the collection if given, as the network sees them, a copy."""
         if self.steps is not None:
-            X = self.steps.transform(X)
+            with naming("X", STEPS):
+                X = self.steps.transform(X)
         X = self._finite(X.toarray() if issparse(X) else X, collection)
         return self._scaled(X, collection)
 
     def _finite(self, X, collection):
-        X = np.asarray(X).astype(self.dtype)
+        with naming("X", "numbers for the MLP"):
+            check_no_dates(X, "X")
+            X = np.asarray(X).astype(self.dtype)
         check_finite("X", X, collection)
         return X
 
@@ -117,7 +123,7 @@ def _where(row, collection):
     if task is None:
         return f"row {row}"
     first = collection.offsets[np.searchsorted(collection.offsets, row, "right") - 1]
-    return f"task {task!r}, its row {int(row - first)}"
+    return f"task {shown(task)}, its row {int(row - first)}"
 
 
 def _string_columns(X):

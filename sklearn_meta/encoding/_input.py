@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
+from .._arguments import check_array_like, check_no_dates, naming
 from .._compat import check_sample_weight, num_features, num_samples, scorer_by_targets
-from .._messages import listed, plain, warn
+from .._messages import listed, shown, warn
 from ..tasks import TaskCollection
-from ..tasks._ids import check_groups, missing_values
+from ..tasks._ids import as_array, check_groups, missing_values, sorted_values
 from ._encoder import split_estimator
 from ._features import check_finite
-from ._targets import task_classes
+from ._targets import named_classes, task_classes
 
 SAMPLE = 500  # tasks of a distribution, to standardise by, and to validate on
 COLLECTION, DISTRIBUTION = "a task collection", "a distribution of tasks"
@@ -52,7 +52,7 @@ def task_source(meta, X, y, groups, random_state, *, reset):
     kind = _kind(X)
     if kind != DISTRIBUTION:
         if kind == COLLECTION:
-            _check_scorer()
+            _check_scorer(X)
         tasks, _ = _collection(kind, meta, X, y, groups, reset)
         return TaskSource(tasks, is_rows=kind == "rows")
     _no_rows_besides(DISTRIBUTION, y, groups)
@@ -62,10 +62,10 @@ def task_source(meta, X, y, groups, random_state, *, reset):
     return TaskSource(tasks, partial(_draw, meta, training), validation)
 
 
-def _check_scorer():
+def _check_scorer(tasks):
     """A cross-validation over tasks scores by the MetaLearner's own `score`."""
-    metric = scorer_by_targets()
-    if metric is not None:
+    metric, X = scorer_by_targets()
+    if metric is not None and type(X) is type(tasks):
         raise ValueError(
             f"scoring by {metric} compares predictions with y, which a cross-validation over a "
             "task collection has not: leave scoring=None, for MetaLearner's own score, which "
@@ -81,15 +81,15 @@ def _split_distribution(meta, distribution, random_state):
     parts = distribution.split(fraction, random_state)
     if parts is None:
         warn(
-            f"{distribution!r} has too little to hold validation_fraction={fraction} of it out: "
-            "early stopping validates on what is trained on, and cannot see when that is learned "
-            "by heart. Give it more, ask for smaller tasks, or set early_stopping=False and choose "
-            "max_iter"
+            f"{shown(distribution)} has too little to hold validation_fraction={fraction} of it "
+            "out: early stopping validates on what is trained on, and cannot see when that is "
+            "learned by heart. Give it more, ask for smaller tasks, or set early_stopping=False "
+            "and choose max_iter"
         )
         return distribution, None
     if not isinstance(parts, tuple | list) or [_kind(part) for part in parts] != 2 * [DISTRIBUTION]:
         raise ValueError(
-            f"split({fraction}, ...) of the distribution gave {parts!r}, expected two "
+            f"split({fraction}, ...) of the distribution gave {shown(parts)}, expected two "
             "distributions of tasks, (training, validation), or None"
         )
     if parts[0] is parts[1]:
@@ -128,6 +128,7 @@ def support_tasks(meta, X, y=None, groups=None, sample_weight=None):
     """
     kind = _kind(X)
     if kind == "rows":
+        check_array_like(X, "X")
         meta = as_handed(meta, X)
         if y is not None and has_no_rows(X):
             _check_no_rows(meta, X, y, groups, sample_weight)
@@ -136,8 +137,7 @@ def support_tasks(meta, X, y=None, groups=None, sample_weight=None):
     marked = tasks if tasks.is_support is None else tasks.select(tasks.is_support)
     if sample_weight is None:
         return marked, None
-    options = {"dtype": np.float64, "ensure_non_negative": True, "allow_all_zero_weights": True}
-    weight = check_sample_weight(sample_weight, tasks.X, **options)[order]
+    weight = row_weights(sample_weight, tasks.X, allow_all_zero_weights=True)[order]
     if tasks.is_support is not None:
         weight = weight[tasks.is_support]
     counting = marked.select(weight > 0)
@@ -145,9 +145,43 @@ def support_tasks(meta, X, y=None, groups=None, sample_weight=None):
     return (counting, weight[weight > 0]) if counting.n_rows else (None, None)
 
 
+def row_weights(sample_weight, X, **options):
+    """What each row of X counts, finite and not negative."""
+    if not np.isscalar(sample_weight):
+        check_array_like(sample_weight, "sample_weight")
+        n_found, n_rows = num_samples(sample_weight), num_samples(X)
+        if n_found != n_rows:
+            raise ValueError(
+                f"sample_weight has {n_found} entries, expected {n_rows} as X has rows"
+            )
+    with naming("sample_weight", "a number for each row"):
+        check_no_dates(sample_weight, "sample_weight")
+        weight = check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True, **options
+        )
+        if not np.isfinite(weight).all():  # of one number for all rows
+            raise ValueError(f"sample_weight is {shown(sample_weight)}, expected a finite number")
+    return weight
+
+
+def scored_rows(meta, X, y, sample_weight):
+    """Targets and weights of rows X to score, checked."""
+    check_array_like(X, "X")
+    y, n_rows = _check_y(meta, y), num_samples(X)
+    if len(y) != n_rows:
+        raise ValueError(f"y has {len(y)} entries, expected {n_rows} as X has rows")
+    if not is_classifier(meta.estimator):
+        check_finite("y", y)
+    options = {"allow_all_zero_weights": True}
+    return y, None if sample_weight is None else row_weights(sample_weight, X, **options)
+
+
 def has_no_rows(X):
     """Whether X is rows, but none."""
-    return hasattr(X, "__len__") and is_rows(X) and num_samples(X) == 0
+    if not is_rows(X):
+        return False
+    check_array_like(X, "X")
+    return hasattr(X, "__len__") and num_samples(X) == 0
 
 
 def _check_no_rows(meta, X, *others):
@@ -169,7 +203,7 @@ def _collection(kind, meta, X, y, groups, reset):
     empty = np.flatnonzero(collection.sizes == 0)
     if len(empty):
         raise ValueError(
-            f"task {plain(collection.task_ids[empty[0]])!r} has 0 rows, expected 1 or more"
+            f"task {shown(collection.task_ids[empty[0]])} has 0 rows, expected 1 or more"
         )
     return collection, order
 
@@ -178,6 +212,7 @@ def query_rows(meta, X, groups=None):
     """Checked feature rows, and the task id of each (None where rows name no task)."""
     if not is_rows(X):
         raise ValueError(f"X must be rows here, got {_kind(X)}; of a TaskCollection pass its X")
+    check_array_like(X, "X")
     rows, groups = _split_rows(as_handed(meta, X), X, groups, reset=False)
     return rows, None if groups is None else check_groups(groups, num_samples(rows))
 
@@ -194,6 +229,8 @@ def _kind(X):
     if isinstance(X, list | tuple) and all(map(_is_task, X)):
         return COLLECTION
     if callable(getattr(X, "sample", None)) and not hasattr(X, "shape"):  # no dataframe
+        if isinstance(X, type):
+            raise TypeError(f"X is the class {X.__name__}, expected an instance of it")
         return DISTRIBUTION
     return "rows"
 
@@ -206,7 +243,8 @@ def _is_task(task):
 def _from_tasks(meta, X, y, groups, reset):
     if meta.task_feature is not None:
         raise ValueError(
-            f"task_feature={meta.task_feature!r} is for rows; a task collection has ids of its own"
+            f"task_feature={shown(meta.task_feature)} is for rows; a task collection has "
+            "ids of its own"
         )
     _no_rows_besides("a task collection", y, groups)
     collection = X if isinstance(X, TaskCollection) else TaskCollection.from_tasks(X)
@@ -234,15 +272,19 @@ def _from_rows(meta, X, y, groups, reset):
 
 def _split_rows(meta, X, groups, *, reset):
     """Checked feature rows, and the task ids, from a column of X where `task_feature` says so."""
+    check_array_like(X, "X")
+    with naming("X", "rows of features"):
+        return _rows_and_ids(meta, X, groups, reset)
+
+
+def _rows_and_ids(meta, X, groups, reset):
     if meta.task_feature is None:
         return _check_rows(meta, X, reset), groups
     if groups is not None:
         raise ValueError(
-            f"groups must be None where task_feature={meta.task_feature!r} names the column "
+            f"groups must be None where task_feature={shown(meta.task_feature)} names the column "
             "of task ids"
         )
-    if issparse(X):
-        check_array(X)  # says what to do instead
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
     validate_data(meta, X, reset=reset, skip_check_array=True)
     X, groups = take_off(X, meta.task_feature)
@@ -289,7 +331,7 @@ def _check_not_scaled(ids, task_feature):
     fractions = np.unique(ids[np.isfinite(ids) & (ids != np.round(ids))])
     if len(fractions):
         raise ValueError(
-            f"task_feature={task_feature!r} has the task ids {listed(fractions)}, expected "
+            f"task_feature={shown(task_feature)} has the task ids {listed(fractions)}, expected "
             "whole numbers, text or dates: has a step before the MetaLearner scaled them? Put it "
             "inside, MetaLearner(make_pipeline(StandardScaler(), mlp), task_feature=...), where "
             "it never sees the ids"
@@ -301,7 +343,9 @@ def take_off(X, task_feature):
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
     columns = list(getattr(X, "columns", range(num_features(X))))
     if isinstance(task_feature, str) and task_feature not in columns:
-        raise ValueError(f"task_feature={task_feature!r} is no column of X; it has {columns}")
+        raise ValueError(
+            f"task_feature={shown(task_feature)} is no column of X; it has [{listed(columns)}]"
+        )
     if not isinstance(task_feature, str) and not -len(columns) <= task_feature < len(columns):
         raise ValueError(
             f"task_feature={task_feature} is out of range: X has {len(columns)} columns"
@@ -315,8 +359,11 @@ def take_off(X, task_feature):
 def _check_rows(meta, X, reset):
     if isinstance(meta.estimator, Pipeline):
         X = X if hasattr(X, "shape") else np.asarray(X)
+        if not hasattr(X, "columns"):
+            check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
         validate_data(meta, X, reset=reset, skip_check_array=True)
         return _check_numeric(meta, X)
+    check_no_dates(X, "X")
     options = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
     return validate_data(meta, X, reset=reset, **options)
 
@@ -327,20 +374,34 @@ def _check_numeric(meta, X):
         if num_samples(X) < 1:
             raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}), expected 1 or more")
         return X
+    check_no_dates(X, "X")
     return check_array(
         X, dtype=[np.float64, np.float32], ensure_all_finite=False, input_name="X", estimator=meta
     )
 
 
 def _check_y(meta, y):
+    check_array_like(y, "y")
     if is_classifier(meta.estimator):
-        y = column_or_1d(y, warn=True)
-        check_array(y, ensure_2d=False, dtype=None, input_name="y")  # NaN is no class
-        if missing_values(y).any():
-            row = int(np.flatnonzero(missing_values(y))[0])
-            raise ValueError(f"y has no class in row {row}: found {y[row]!r}")
-        check_classification_targets(y)
-        return y
+        with naming("y", "a class for each row"):
+            return _check_classes(y)
+    with naming("y", "numbers"):
+        return _check_numbers(meta, y)
+
+
+def _check_classes(y):
+    y = column_or_1d(as_array(y, "y"), warn=True)
+    if y.dtype == object and missing_values(y).any():
+        row = int(np.flatnonzero(missing_values(y))[0])
+        raise ValueError(f"y has no class in row {row}: found {shown(y[row])}")
+    check_array(y, ensure_2d=False, dtype=None, input_name="y")  # NaN is no class
+    sorted_values(y, "y", "classes")
+    check_classification_targets(y)
+    return y
+
+
+def _check_numbers(meta, y):
+    check_no_dates(y, "y")
     options = {"ensure_2d": False, "input_name": "y", "ensure_all_finite": False}
     y = check_array(y, dtype=np.float64, **options)
     if y.ndim == 2 and y.shape[1] == 1:
@@ -440,13 +501,14 @@ def _no_rows_besides(tasks, y, groups):
 def check_same_classes(classes, targets):
     """`classes` of a later call of partial_fit are those of the first."""
     if not hasattr(targets, "classes"):
-        raise ValueError(f"classes must be None in regression, got {classes!r}")
-    if not np.array_equal(np.unique(classes), targets.classes):
+        raise ValueError(f"classes must be None in regression, got {shown(classes)}")
+    found = named_classes(classes)
+    if not np.array_equal(found, targets.classes):
         raise ValueError(
-            f"classes is {np.unique(classes).tolist()}, expected {targets.classes.tolist()} as in "
-            "the first call"
+            f"classes is [{listed(found)}], expected [{listed(targets.classes)}] as in the first "
+            "call"
         )
 
 
 def _name(task):
-    return "X" if task is None else f"task {plain(task)!r}"
+    return "X" if task is None else f"task {shown(task)}"

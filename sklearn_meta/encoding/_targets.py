@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .._messages import of_task, plain
+from .._messages import listed, of_task, shown
+from ..tasks._ids import as_array, as_keys, missing_values, sorted_values
 
 
 class RegressionTargets:
@@ -17,12 +18,13 @@ class RegressionTargets:
         self.flat, self.log_link, self.n_outputs = y.ndim == 1, loss == "poisson", Y.shape[1]
         self.offset = np.zeros(self.n_outputs)
         self.scale = np.ones(self.n_outputs)
+        size = np.abs(Y).max(axis=0, initial=0)
+        unit = np.where(size > 0, size, 1)  # so that no sum and no square overflows
         if normalize and self.log_link:
-            self.scale = Y.mean(axis=0)
+            self.scale = unit * (Y / unit).mean(axis=0)
         elif normalize:
-            self.offset, self.scale = Y.mean(axis=0), Y.std(axis=0)
-        tiny = 10 * np.finfo(float).eps * np.abs(Y).max(axis=0, initial=0)
-        self.scale[self.scale <= tiny] = 1  # a constant target
+            self.offset, self.scale = (unit * of(Y / unit, axis=0) for of in (np.mean, np.std))
+        self.scale[self.scale <= 10 * np.finfo(float).eps * size] = 1  # a constant target
 
     def encode(self, y, dtype):
         """(rows, outputs) for the network."""
@@ -32,21 +34,21 @@ class RegressionTargets:
         return ((y.reshape(len(y), -1) - self.offset) / self.scale).astype(dtype)
 
     def decode(self, mean):
-        """Expected targets (rows, outputs) in the user's units and shape."""
-        return self._shape(mean * self.scale.astype(mean.dtype) + self.offset.astype(mean.dtype))
+        """Expected targets (rows, outputs) in the user's units and shape, in double precision:
+        in single, a target of little variance far from 0 would be rounded to a few values."""
+        return self._shape(mean * self.scale + self.offset)
 
     def decode_std(self, std):
-        return self._shape(std * self.scale.astype(std.dtype))
+        return self._shape(std * self.scale)
 
     def _shape(self, values):
         return values[:, 0] if self.flat else values
 
     def fold(self, weights, bias):
-        """The output layer that predicts in the user's units."""
-        scale, offset = self.scale.astype(bias.dtype), self.offset.astype(bias.dtype)
+        """The output layer that predicts in the user's units, in double precision."""
         if self.log_link:
-            return weights.copy(), bias + np.log(scale)
-        return weights * scale, bias * scale + offset
+            return weights.astype(float), bias + np.log(self.scale)
+        return weights * self.scale, bias * self.scale + self.offset
 
 
 class ClassTargets:
@@ -71,9 +73,9 @@ class ClassTargets:
             if classes is not None:
                 raise ValueError("classes must be None where each task has classes of its own")
             return cls(None, max(len(own) for own in task_classes(collection)))
-        classes = np.unique(collection.y if classes is None else classes)
+        classes = np.unique(collection.y) if classes is None else named_classes(classes)
         if len(classes) < 2:
-            raise ValueError(f"y has one class, {plain(classes[0])!r}; expected at least 2 classes")
+            raise ValueError(f"y has one class, {shown(classes[0])}; expected at least 2 classes")
         return cls(classes, len(classes))
 
     def encode(self, collection):
@@ -84,7 +86,7 @@ class ClassTargets:
         for name, classes in zip(collection.task_ids, own, strict=True):
             if not 2 <= len(classes) <= self.n_classes:
                 raise ValueError(
-                    f"{of_task('y', name)} has {len(classes)} class(es) {classes.tolist()}; "
+                    f"{of_task('y', name)} has {len(classes)} class(es) [{listed(classes)}]; "
                     f"expected 2 to {self.n_classes}, the most that a training task had"
                 )
         codes = np.empty(collection.n_rows, np.intp)
@@ -94,14 +96,14 @@ class ClassTargets:
         return codes, own
 
     def _shared_codes(self, collection):
-        codes = np.searchsorted(self.classes, collection.y)
-        known = self.classes[np.minimum(codes, len(self.classes) - 1)] == collection.y
-        if not np.all(known):
-            row = int(np.flatnonzero(~known)[0])
+        places = {name: code for code, name in enumerate(as_keys(self.classes))}
+        codes = np.array([places.get(name, -1) for name in as_keys(collection.y)], np.intp)
+        if np.any(codes < 0):
+            row = int(np.flatnonzero(codes < 0)[0])
             raise ValueError(
                 f"{of_task('y', collection.groups[row])} has the class "
-                f"{plain(collection.y[row])!r}, "
-                f"which no training task had; expected one of {self.classes.tolist()}"
+                f"{shown(collection.y[row])}, "
+                f"which no training task had; expected one of [{listed(self.classes)}]"
             )
         return codes
 
@@ -110,6 +112,16 @@ class ClassTargets:
         if self.n_outputs == 1:
             return codes[:, None].astype(dtype)
         return np.eye(self.n_outputs, dtype=dtype)[codes]
+
+
+def named_classes(classes):
+    """The parameter `classes`, sorted."""
+    classes = as_array(classes, "classes")
+    if classes.ndim != 1 or len(classes) == 0 or missing_values(classes).any():
+        raise ValueError(
+            f"classes must be a sequence of at least 2 classes, none missing, got {shown(classes)}"
+        )
+    return sorted_values(classes, "classes", "classes")
 
 
 def task_classes(collection):

@@ -12,16 +12,20 @@ def fitted_mlp(layers, encoder, classes):
     """The user's MLP with these layers, fitted for these classes (None in regression)."""
     mlp, _ = split_estimator(encoder.estimator)
     *hidden, head = encoder.features.fold(layers)
+    hidden = [_cast(layer, encoder.dtype) for layer in hidden]
     if encoder.is_classifier:
-        head = _class_columns(*head, len(classes))
+        head = _cast(_class_columns(*head, len(classes)), encoder.dtype)
         y = classes
     else:
-        head = encoder.targets.fold(*head)
+        head = encoder.targets.fold(*head)  # stays in double precision
         y = np.ones(1 if encoder.targets.flat else (1, encoder.targets.n_outputs))
     fitted = _fitted_shell(mlp, encoder, y)
-    fitted.coefs_ = [weights.astype(encoder.dtype) for weights, _ in [*hidden, head]]
-    fitted.intercepts_ = [bias.astype(encoder.dtype) for _, bias in [*hidden, head]]
+    fitted.coefs_, fitted.intercepts_ = map(list, zip(*hidden, head, strict=True))
     return fitted
+
+
+def _cast(layer, dtype):
+    return tuple(array.astype(dtype) for array in layer)
 
 
 def _class_columns(weights, bias, n_classes):

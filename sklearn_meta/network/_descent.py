@@ -274,11 +274,22 @@ def _normalised(rates, moves, dtype):
 
 
 def _rate(rate, dtype):
-    if isinstance(rate, tuple):
-        return tuple(_rate(part, dtype) for part in rate)
+    try:
+        if isinstance(rate, tuple):
+            weights, bias = rate
+            return _part(weights, dtype), _part(bias, dtype)
+        return float(rate)  # NumPy's own scalars would make float32 float64
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"found the rate {rate!r:.60}; expected a float, or a pair (of the weights, of the "
+            "bias) of floats or arrays"
+        ) from error
+
+
+def _part(rate, dtype):
     if isinstance(rate, np.ndarray) and rate.ndim > 0:
         return np.asarray(rate, dtype)
-    return float(rate)  # NumPy's own scalars would make float32 float64
+    return float(rate)
 
 
 def _layer(start, i, rates, X, form):

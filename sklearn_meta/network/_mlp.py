@@ -82,6 +82,11 @@ class MLP:
         return self.layer_units[-1]
 
     @property
+    def cells(self):
+        """Numbers that a row makes of itself at most, and those of a task's own weights."""
+        return max(self.layer_units), self.layout.size
+
+    @property
     def n_features(self):
         """Width of what the output layer sees, without the bias."""
         return self.layer_units[-2]

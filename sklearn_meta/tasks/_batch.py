@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._ragged import PER_ROW, PER_TASK, Ragged, blocks, pad
+from .._ragged import PER_ROW, PER_TASK, Joinable, blocks, pad
 
 MAX_CELLS = 2**20  # numbers of a block of tasks, at a network's widest layer
 
@@ -45,7 +45,7 @@ class TaskBatch(_Rows):
 
 
 @dataclass(frozen=True)
-class TaskArrays(Ragged):
+class TaskArrays(Joinable):
     """A task collection as the network takes it: numbers only, rows of a task together.
 
     Parameters
@@ -98,9 +98,12 @@ class TaskArrays(Ragged):
         A row counts as `width` numbers, the most that a layer makes of it, and a task as
         `least` or more. Tasks of like size go together, so that little is padded.
         """
-        cells = np.maximum(self.sizes * width, least)
-        for tasks in blocks(self.sizes, cells, max_cells):
+        for tasks in self.task_blocks(width, least, max_cells):
             yield tasks, self.full_batch(tasks)
+
+    def task_blocks(self, width, least=1, max_cells=MAX_CELLS):
+        """The numbers of the tasks that go together in `chunks`."""
+        return blocks(self.sizes, np.maximum(self.sizes * width, least), max_cells)
 
 
 def logit_mask(n_classes, n_outputs, dtype):

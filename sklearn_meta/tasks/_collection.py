@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from numbers import Integral
 
 import numpy as np
-from scipy.sparse import issparse
 
+from .._arguments import check_array_like, naming
 from .._compat import num_features, num_samples, safe_indexing
-from .._messages import listed, of_task, plain
+from .._messages import listed, of_task, shown
 from .._ragged import PER_ROW, PER_TASK, Ragged, as_offsets
 from ._ids import as_array, as_keys, check_groups, kinds_of, sort_by_task
 
@@ -63,7 +63,7 @@ class TaskCollection(Ragged):
     def __post_init__(self):
         """Whatever was handed over agrees; from here on it is trusted."""
         fields = {
-            "X": _rows(self.X, "X"),
+            "X": check_rows(self.X),
             "y": _targets(self.y, "y"),
             "task_ids": _check_ids(self.task_ids),
             "is_support": _check_marks(self.is_support),
@@ -74,7 +74,9 @@ class TaskCollection(Ragged):
             if fields[name] is not None:
                 _check_length(name, fields[name], n_rows)
         if not isinstance(self.shared_labels, bool | np.bool_):
-            raise ValueError(f"shared_labels must be True or False, got {self.shared_labels!r}")
+            raise ValueError(
+                f"shared_labels must be True or False, got {shown(self.shared_labels)}"
+            )
         vars(self).update(fields)
 
     @classmethod
@@ -101,7 +103,7 @@ class TaskCollection(Ragged):
         ValueError
             If lengths differ or an id is missing.
         """
-        X, y, is_support = _rows(X, "X"), _targets(y, "y"), _check_marks(is_support)
+        X, y, is_support = check_rows(X), _targets(y, "y"), _check_marks(is_support)
         task_ids, counts, order = sort_by_task(check_groups(groups, num_samples(X)))
         _check_length("y", y, num_samples(X))
         if is_support is not None:
@@ -142,20 +144,22 @@ class TaskCollection(Ragged):
             If a column is not there, or no column is left for the features.
         """
         _check_frame(df)
-        columns = list(df.columns)
-        targets = _names(target)
-        special = [task, *targets] + ([] if is_support is None else [is_support])
+        columns, marks = list(df.columns), [] if is_support is None else [is_support]
+        asked = {"task": [task], "target": _names(target, "target"), "is_support": marks}
+        for name, named in asked.items():
+            _check_columns(name, named, columns)
         if features is None:
-            features = [name for name in columns if name not in special]
-        features = _names(features)
-        missing = [name for name in [*special, *features] if name not in columns]
-        if missing:
-            raise ValueError(f"no column {missing} in the dataframe; it has [{listed(columns)}]")
-        if not features:
-            raise ValueError("features must name one column or more, found none")
+            special = [column for named in asked.values() for column in named]
+            features = [column for column in columns if column not in special]
+        features = _names(features, "features")
+        _check_columns("features", features, columns)
+        if not features or not asked["target"]:
+            name = "target" if features else "features"
+            raise ValueError(f"{name} must name one column or more, found none")
+        single = isinstance(target, str) or not np.iterable(target)
         return cls.from_arrays(
             df[features],
-            np.asarray(df[targets] if isinstance(target, list | tuple) else df[target]),
+            np.asarray(df[target] if single else df[asked["target"]]),
             np.asarray(df[task]),
             is_support=None if is_support is None else np.asarray(df[is_support]),
             shared_labels=shared_labels,
@@ -187,7 +191,7 @@ class TaskCollection(Ragged):
         if task_ids is not None:
             ids = check_groups(task_ids, len(pairs), "task_ids", "task")
             _check_distinct(ids)
-        Xs = [_rows(X, of_task("X", name)) for name, (X, _) in zip(ids, pairs, strict=True)]
+        Xs = [check_rows(X, of_task("X", name)) for name, (X, _) in zip(ids, pairs, strict=True)]
         ys = [_targets(y, of_task("y", name)) for name, (_, y) in zip(ids, pairs, strict=True)]
         for name, X, y in zip(ids, Xs, ys, strict=True):
             _check_alike(of_task("X", name), _columns(X), _columns(Xs[0]), ids[0])
@@ -217,9 +221,9 @@ class TaskCollection(Ragged):
 
     def __getitem__(self, key):
         """One task as (X, y) for an integer, else the chosen tasks as a TaskCollection."""
-        if isinstance(key, tuple):  # scikit-learn indexes what has a shape by [key, ...]
+        if isinstance(key, tuple) and key:  # scikit-learn indexes what has a shape by [key, ...]
             key = key[0]
-        tasks = np.arange(len(self))[key]
+        tasks = self._numbers(key)
         if isinstance(tasks, Integral):
             one = self.take([tasks])
             return one.X, one.y
@@ -232,6 +236,18 @@ class TaskCollection(Ragged):
             "inside MetaLearner, MetaLearner(make_pipeline(StandardScaler(), mlp))"
         )
 
+    def _numbers(self, key):
+        """The number of one task, or of some (tasks,)."""
+        try:
+            tasks = np.arange(len(self))[key]
+        except Exception as error:
+            raise IndexError(
+                f"key {shown(key)} chooses none of {len(self)} tasks: {shown(error, str)}"
+            ) from error
+        if np.ndim(tasks) > 1:
+            raise IndexError(f"key {shown(key)} has more than one dimension")
+        return tasks
+
     def __repr__(self):
         low, high = (self.sizes.min(), self.sizes.max()) if len(self) else (0, 0)
         rows = low if low == high else f"{low}..{high}"
@@ -241,10 +257,9 @@ class TaskCollection(Ragged):
         )
 
 
-def _rows(X, name):
+def check_rows(X, name="X"):
     """X as rows and columns: a dataframe as it is, anything else as an array."""
-    if issparse(X):
-        raise TypeError(f"{name} is sparse, expected a dense array or a dataframe: X.toarray()")
+    check_array_like(X, name)
     if not hasattr(X, "columns"):
         try:
             X = np.asarray(X)
@@ -267,10 +282,10 @@ def _targets(y, name):
 
 def _check_ids(task_ids):
     """Ids of tasks; a single task may be called None, and resampled ones come again."""
-    ids = np.asarray(task_ids)
+    ids = as_array(task_ids, "task_ids")
     if ids.dtype == object and ids.shape == (1,) and ids[0] is None:
         return ids
-    return check_groups(task_ids, len(ids) if ids.ndim else 0, "task_ids", "task")
+    return check_groups(ids, len(ids) if ids.ndim else 0, "task_ids", "task")
 
 
 def _check_distinct(ids):
@@ -285,7 +300,9 @@ def _check_marks(is_support):
     """Marks of support rows as truth values."""
     if is_support is None:
         return None
-    marks = np.asarray(is_support)
+    check_array_like(is_support, "is_support")
+    with naming("is_support", "True or False for each row"):
+        marks = np.asarray(is_support)
     if marks.dtype == object and all(isinstance(mark, bool | np.bool_) for mark in marks.flat):
         marks = marks.astype(bool)
     if marks.dtype != bool or marks.ndim != 1:
@@ -297,7 +314,9 @@ def _check_marks(is_support):
 
 
 def _check_offsets(offsets, n_rows, n_tasks):
-    found = np.asarray(offsets)
+    check_array_like(offsets, "offsets")
+    with naming("offsets", "whole numbers"):
+        found = np.asarray(offsets)
     if found.shape != (n_tasks + 1,) or found.dtype.kind not in "iu":
         raise ValueError(
             f"offsets must be n_tasks + 1 = {n_tasks + 1} whole numbers, got an array of "
@@ -309,24 +328,46 @@ def _check_offsets(offsets, n_rows, n_tasks):
 
 
 def _check_frame(df):
-    if hasattr(df, "collect") and hasattr(df, "columns"):
+    if hasattr(type(df), "collect") and hasattr(type(df), "columns"):
         raise TypeError("df is a LazyFrame: pass df.collect()")
     if not hasattr(df, "columns") or not hasattr(df, "shape"):
         raise TypeError(f"df must be a pandas or polars dataframe, got {type(df).__name__}")
+    columns = list(df.columns)
+    twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
+    if twice:
+        raise ValueError(f"df has more than one column called {listed(twice)}")
 
 
-def _names(columns):
+def _check_columns(name, named, columns):
+    """Raise where the parameter `name` names what is no column, or one twice."""
+    missing = [column for column in named if not _is_in(column, set(columns))]
+    if missing:
+        raise ValueError(
+            f"{name}: no column [{listed(missing)}] in the dataframe; it has [{listed(columns)}]"
+        )
+    if len(set(named)) < len(named):
+        raise ValueError(f"{name} names a column twice: {listed(named)}")
+
+
+def _is_in(name, names):
+    try:
+        return name in names
+    except TypeError:  # it cannot be hashed
+        return False
+
+
+def _names(columns, parameter):
     """Columns by name, as a list; a single name is one column."""
-    if columns is None:
-        raise ValueError("a column is named None, expected the name of a column")
-    return [columns] if isinstance(columns, str) or not np.iterable(columns) else list(columns)
+    with naming(parameter, "the name of a column, or a list of them"):
+        return [columns] if isinstance(columns, str) or not np.iterable(columns) else list(columns)
 
 
 def _check_pairs(tasks):
     """A sequence of (X, y) as a list."""
     if not np.iterable(tasks) or isinstance(tasks, str | bytes | dict):
         raise TypeError(f"tasks must be a sequence of (X, y), got {type(tasks).__name__}")
-    pairs = list(tasks)
+    with naming("tasks", "a sequence of (X, y)"):
+        pairs = list(tasks)
     if not pairs:
         raise ValueError("a collection needs at least one task, found none")
     for number, pair in enumerate(pairs):
@@ -354,7 +395,7 @@ def _columns(X):
 
 def _check_alike(name, found, expected, first):
     if found != expected:
-        raise ValueError(f"{name} has {found}, expected {expected} as in task {plain(first)!r}")
+        raise ValueError(f"{name} has {found}, expected {expected} as in task {shown(first)}")
 
 
 def _check_length(name, values, expected, each="row of X"):

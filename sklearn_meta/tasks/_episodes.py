@@ -30,7 +30,8 @@ class EpisodeSampler:
         Support rows, in classification of each class; a pair or "auto" draws a size for
         each task anew. "auto" is 0 to 20 rows of whatever class (of at least 4 classes, up
         to 5 times their number); where tasks have classes of their own, 1 or more of each.
-        "half" is half of the task's rows.
+        "half" is half of the task's rows, or where tasks have classes of their own, of each
+        class's.
     n_query : int or None
         Query rows at most; None takes all that the support left.
     support_order : {"random", "first"}
@@ -78,13 +79,21 @@ class EpisodeSampler:
         rows, sizes = self._draw_rows(tasks, random_state)
         task = np.repeat(np.arange(len(sizes)), sizes)  # (rows,)
         key = random_state.random_sample(len(rows))
+        part = 0
         if self._any_row:  # the first of a task in the order of `key` are its support
             n_support = np.minimum(self._draw_shots(sizes - 1, random_state), sizes - 1)
             n_left = sizes - n_support
         else:
-            key, n_support, n_left = self._choose_support(rows, task, sizes, key, random_state)
+            part, key, n_support, n_left = self._choose_support(
+                rows, task, sizes, key, random_state
+            )
         n_query = n_left if self.n_query is None else np.minimum(n_left, self.n_query)
-        return rows[_order_within(task, key)], np.cumsum(sizes) - sizes, n_support, n_query
+        return (
+            rows[_order_within(3 * task + part, key)],
+            np.cumsum(sizes) - sizes,
+            n_support,
+            n_query,
+        )
 
     def split(self, random_state):
         """Masks (rows,) of the support and of the query, every task dealt once."""
@@ -126,8 +135,9 @@ class EpisodeSampler:
     def _choose_support(self, rows, task, sizes, key, random_state):
         """The support as the first of each stratum, by `key` or by place.
 
-        Returns the keys (rows,) that put it before the rows that can be query and those
-        before the others, and how many rows of each task (tasks,) are of the first two.
+        Returns for each row (rows,) its part, 0 of the support, 1 of what can be query, 2 of
+        neither, and its key within the part; and how many rows of each task (tasks,) are of the
+        first two parts.
         """
         arrays, stratum = self.arrays, task
         if self._by_class:
@@ -137,16 +147,18 @@ class EpisodeSampler:
         if arrays.is_support is not None:
             unmarked = ~arrays.is_support[rows]
         place = key if self.support_order == "random" else np.arange(len(rows)) / len(rows)
-        rank = _ranks(stratum, place + unmarked)
+        rank = _ranks(2 * stratum + unmarked, place)
         largest = np.zeros(len(sizes), int)  # of a task's strata, in marked rows
         np.maximum.at(largest, task, (rank + 1) * ~unmarked)
         # unless the query rows are marked too, something must be left for them
         most = largest - (arrays.is_support is None)
-        shots = np.minimum(self._draw_shots(most, random_state), most)
-        is_support = ~unmarked & (rank < shots[task])
+        shots = np.minimum(self._draw_shots(most, random_state), most)[task]
+        if self.n_shots == "half" and self._by_class:  # of each class, and one at least
+            shots = np.maximum(np.bincount(stratum, ~unmarked)[stratum] // 2, 1)
+        is_support = ~unmarked & (rank < shots)
         left = ~is_support if arrays.is_support is None else unmarked
         counts = (np.bincount(task[mask], minlength=len(sizes)) for mask in (is_support, left))
-        return np.where(is_support, place, 2 + key - left), *counts
+        return 2 - 2 * is_support - left, np.where(is_support, place, key), *counts
 
     def _draw_shots(self, most, random_state):
         """A number of shots for each task."""
@@ -160,12 +172,10 @@ class EpisodeSampler:
 
     @property
     def _by_class(self):
-        """Whether shots are of each class: "auto" takes shared labels as they come, so that
-        adaptation is ready for a support that lacks some."""
-        arrays = self.arrays
-        return arrays.labels is not None and (
-            self.n_shots != "auto" or arrays.n_classes is not None
-        )
+        """Whether shots are of each class: "auto" and "half" take shared labels as they come, so
+        that adaptation is ready for a support that lacks some."""
+        arrays, any_class = self.arrays, self.n_shots in ("auto", "half")
+        return arrays.labels is not None and (not any_class or arrays.n_classes is not None)
 
     def _most_shots(self):
         """That "auto" draws: 20 rows, or in classification 5 times the classes if more."""

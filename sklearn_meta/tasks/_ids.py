@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from .._compat import is_pandas_na, is_scalar_nan
-from .._messages import plain
+from .._arguments import check_array_like, naming
+from .._compat import is_pandas_na
+from .._messages import listed, shown
 
 KINDS = {"U": "text", "b": "truth values", "M": "dates", "m": "durations"} | dict.fromkeys(
     "iuf", "numbers"
@@ -43,10 +44,10 @@ def as_array(values, name):
 
     A list of 1 and "1" stays one of objects; one of like values becomes a typed array.
     """
+    check_array_like(values, name)
     if hasattr(values, "dtype") or hasattr(values, "__array__"):
-        return np.asarray(values)
-    if isinstance(values, str | bytes) or not np.iterable(values):
-        raise ValueError(f"{name} must be a sequence, got {plain(values)!r}")
+        with naming(name, "an array"):
+            return np.asarray(values)
     items = list(values)
     if any(np.iterable(item) and not isinstance(item, str | bytes) for item in items):
         return _nested(items, name)
@@ -84,7 +85,16 @@ def missing_values(values):
     """Mask of None, NaN, NaT and pandas' NA."""
     if values.dtype != object:
         return values != values
-    return np.array([x is None or is_pandas_na(x) or is_scalar_nan(x) for x in values], bool)
+    return np.array([_is_missing(value) for value in values], bool)
+
+
+def _is_missing(value):
+    if value is None or is_pandas_na(value):
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # it does not compare, or not as one value
+        return False
 
 
 def _check_hashable(groups, name, each):
@@ -93,20 +103,26 @@ def _check_hashable(groups, name, each):
             hash(group)
         except TypeError as error:
             raise ValueError(
-                f"{name} has {group!r:.60} in {each.split()[0]} {place}, which is no task id: it "
+                f"{name} has {shown(group)} in {each.split()[0]} {place}, which is no task id: it "
                 "cannot be hashed"
             ) from error
 
 
 def sort_by_task(groups):
     """Sorted ids, rows of each, and the order that sorts rows (None if sorted already)."""
-    try:
-        task_ids, codes = np.unique(groups, return_inverse=True)
-    except TypeError as error:
-        kinds = sorted({type(group).__name__ for group in groups})
-        raise ValueError(f"groups mixes {kinds}; expected ids that sort together") from error
+    task_ids, codes = sorted_values(groups, "groups", "ids", return_inverse=True)
     order = None if np.all(codes[1:] >= codes[:-1]) else np.argsort(codes, kind="stable")
     return task_ids, np.bincount(codes, minlength=len(task_ids)), order
+
+
+def sorted_values(values, name, what, **options):
+    """`np.unique` of values that may be of kinds that do not sort together: `what`, in words."""
+    try:
+        return np.unique(values, **options)
+    except Exception as error:  # of whatever kind of values it is
+        kinds = sorted({type(value).__name__ for value in values.flat})
+        mixed = f"mixes [{listed(kinds)}]" if len(kinds) > 1 else f"has {kinds[0]}"
+        raise ValueError(f"{name} {mixed}; expected {what} that sort together") from error
 
 
 def as_keys(ids):

@@ -4,26 +4,26 @@ import copy
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import check_random_state
 
+from .._arguments import check_values, random_state_of
 from .._compat import (
     Interval,
     StrOptions,
     num_features,
     num_samples,
     safe_indexing,
-    validate_parameter_constraints,
 )
-from .._messages import plain
-from ._collection import TaskCollection
+from .._messages import shown
+from ._collection import TaskCollection, check_rows
 from ._episodes import draw_subsets
-from ._ids import missing_values
+from ._ids import missing_values, sorted_values
 
 SHAPE_CONSTRAINTS = {
     "n_way": [Interval(Integral, 2, None, closed="left")],
     "n_shots": [Interval(Integral, 1, None, closed="left")],
     "n_query": [Interval(Integral, 1, None, closed="left")],
 }
+N_TASKS_CONSTRAINTS = {"n_tasks": [Interval(Integral, 1, None, closed="left")]}
 FRACTION_CONSTRAINTS = {"fraction": [Interval(Real, 0, 1, closed="neither")]}
 MOST_NAMED = 5  # classes in a message
 LEAST_WAYS = 2  # of a task
@@ -89,13 +89,14 @@ class NWayKShot:
     """
 
     def __init__(self, X, y, n_way=5, n_shots=1, n_query=15, *, on_small="error"):
-        validate_parameter_constraints(
+        check_values(
             SHAPE_CONSTRAINTS | {"on_small": [StrOptions({"error", "drop"})]},
             {"n_way": n_way, "n_shots": n_shots, "n_query": n_query, "on_small": on_small},
             type(self).__name__,
         )
         self.n_way, self.n_shots, self.n_query = n_way, n_shots, n_query
         self.on_small = on_small
+        X = check_rows(X)
         checked = TaskCollection.from_arrays(X, y, groups=np.zeros(num_samples(X)))
         self.X, self.y = checked.X, checked.y
         self._labels = _labellings(self.y)
@@ -117,9 +118,8 @@ class NWayKShot:
             after another, then the query; `is_support` marks them, and no row is in a task
             twice.
         """
-        constraints = {"n_tasks": [Interval(Integral, 1, None, closed="left")]}
-        validate_parameter_constraints(constraints, {"n_tasks": n_tasks}, "sample")
-        random_state = check_random_state(random_state)
+        check_values(N_TASKS_CONSTRAINTS, {"n_tasks": n_tasks}, "sample")
+        random_state = random_state_of(random_state)
         labelling = random_state.randint(len(self._n_classes), size=n_tasks)  # (tasks,)
         classes = draw_distinct(self._n_classes[labelling], self.n_way, random_state)
         classes = (classes + self._first_class[labelling, None]).ravel()  # (tasks * ways,)
@@ -161,9 +161,9 @@ class NWayKShot:
         ValueError
             If `fraction` is not between 0 and 1.
         """
-        validate_parameter_constraints(FRACTION_CONSTRAINTS, {"fraction": fraction}, "split")
+        check_values(FRACTION_CONSTRAINTS, {"fraction": fraction}, "split")
         n_held_out = self._n_held_out(fraction)
-        held_out = self._hold_out(n_held_out, check_random_state(random_state))
+        held_out = self._hold_out(n_held_out, random_state_of(random_state))
         training = self._part(self._chosen & ~held_out.any(axis=1, keepdims=True), self.n_way)
         if not n_held_out.any() or len(training._columns) == 0:
             return None
@@ -222,7 +222,7 @@ class NWayKShot:
 
     def _raise_small(self, names, sizes, column):
         named = [
-            f"{plain(name)!r} ({size})"
+            f"{shown(name)} ({size})"
             for name, size in zip(names[:MOST_NAMED], sizes[:MOST_NAMED], strict=True)
         ]
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
@@ -276,8 +276,4 @@ def _labellings(y):
 
 def _count(labels):
     """The classes, the number of each row's, and how many rows each has."""
-    try:
-        return np.unique(labels, return_inverse=True, return_counts=True)
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in labels})
-        raise ValueError(f"y mixes {kinds}; expected classes that sort together") from error
+    return sorted_values(labels, "y", "classes", return_inverse=True, return_counts=True)

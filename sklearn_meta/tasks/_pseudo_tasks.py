@@ -5,17 +5,17 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 
+from .._arguments import check_no_dates, check_values, naming, random_state_of
 from .._compat import (
     HasMethods,
     Interval,
     StrOptions,
     num_samples,
     safe_indexing,
-    validate_parameter_constraints,
 )
-from ._collection import TaskCollection
+from ._collection import check_rows
 from ._n_way_k_shot import FRACTION_CONSTRAINTS, LEAST_WAYS, SHAPE_CONSTRAINTS, NWayKShot
 
 PARAMETER_CONSTRAINTS = SHAPE_CONSTRAINTS | {
@@ -108,12 +108,14 @@ def pseudo_tasks(
     shape = {"n_way": n_way, "n_shots": n_shots, "n_query": n_query}
     parameters = {"transformer": transformer, "clusterer": clusterer, "random_state": random_state}
     parameters |= {"n_partitions": n_partitions, "n_clusters": n_clusters}
-    validate_parameter_constraints(PARAMETER_CONSTRAINTS, shape | parameters, "pseudo_tasks")
-    nothing = np.zeros(num_samples(X))
-    X = TaskCollection.from_arrays(X, y=nothing, groups=nothing).X
+    check_values(PARAMETER_CONSTRAINTS, shape | parameters, "pseudo_tasks")
+    for name, value in (("transformer", transformer), ("clusterer", clusterer)):
+        if isinstance(value, type):
+            raise TypeError(f"{name} is the class {value.__name__}, expected an instance of it")
+    X = check_rows(X)
     clusterer = _clusterer(clusterer, n_clusters, num_samples(X), **shape)
     clustering = Clustering(transformer, clusterer, n_partitions)
-    partitions = clustering.partitions(X, check_random_state(random_state))
+    partitions = clustering.partitions(X, random_state_of(random_state))
     n_each = n_shots + n_query
     found = _most_clusters(partitions, n_each)
     if found < n_way:
@@ -164,8 +166,8 @@ class PseudoTasks(NWayKShot):
         ValueError
             If `fraction` is not between 0 and 1.
         """
-        validate_parameter_constraints(FRACTION_CONSTRAINTS, {"fraction": fraction}, "split")
-        random_state = check_random_state(random_state)
+        check_values(FRACTION_CONSTRAINTS, {"fraction": fraction}, "split")
+        random_state = random_state_of(random_state)
         n_rows, a_cluster = num_samples(self.X), 2 * (self.n_shots + self.n_query)
         least = LEAST_WAYS * a_cluster
         n_held_out = min(max(round(fraction * n_rows), least), n_rows - self.n_way * a_cluster)
@@ -238,14 +240,22 @@ def _features(X, transformer, random_state):
     if transformer is not None:
         if transformer != "passthrough":
             X = _seeded(transformer, random_state).fit_transform(X)
-        return check_array(X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        return _as_floats(X)
     from sklearn.decomposition import PCA  # takes long to load
 
     pca = PCA(min(MOST_COMPONENTS, *X.shape), whiten=True, random_state=random_state)
-    components = pca.fit_transform(check_array(X, dtype=[np.float64, np.float32]))
+    components = pca.fit_transform(_as_floats(X, ensure_all_finite=True))
     variance = pca.explained_variance_
     # whitening would blow the rounding errors of collinear features up to unit variance
     return components[:, variance > 100 * np.finfo(components.dtype).eps * variance[0]]
+
+
+def _as_floats(X, ensure_all_finite=False):
+    with naming("X", "numbers to cluster by"):
+        check_no_dates(X, "X")
+        return check_array(
+            X, dtype=[np.float64, np.float32], ensure_all_finite=ensure_all_finite, input_name="X"
+        )
 
 
 def _cluster(clusterer, features, scaled, random_state):

@@ -6,6 +6,8 @@ from itertools import product
 
 import numpy as np
 
+from .._messages import shown
+from ..algorithms import MetaAlgorithm
 from . import _estimator_checks as of_estimator
 from . import _gradient_checks as of_gradient
 from . import _task_checks as of_tasks
@@ -107,7 +109,11 @@ def check_algorithm(algorithm, classifier=None, generate_only=False):
     ...     check()
     """
     if isinstance(algorithm, type):
-        raise TypeError(f"check_algorithm takes an instance, got the class {algorithm.__name__}")
+        raise TypeError(f"algorithm must be an instance, got the class {algorithm.__name__}")
+    if not isinstance(algorithm, MetaAlgorithm):
+        raise TypeError(f"algorithm must be a MetaAlgorithm, got {shown(algorithm)}")
+    if classifier is not None and not isinstance(classifier, bool | np.bool_):
+        raise ValueError(f"classifier must be True, False or None, got {shown(classifier)}")
     kinds = {"log_loss" in loss for loss in algorithm.losses}
     if classifier is not None and classifier not in kinds:
         kind = "classification" if classifier else "regression"

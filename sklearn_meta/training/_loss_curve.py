@@ -1,5 +1,9 @@
 """The loss of each meta-step, which grows as training goes on."""
 
+from threading import Lock
+
+GROWING = Lock()  # copies in several threads share their beginning
+
 
 class LossCurve:
     """Losses in a sequence that is never changed: appending gives another.
@@ -21,9 +25,10 @@ class LossCurve:
     def append(self, loss):
         """The curve with one more loss."""
         longer = LossCurve.__new__(LossCurve)
-        alone = len(self._losses) == self._size  # nobody else has gone on from here
-        longer._losses = self._losses if alone else self.to_list()
-        longer._losses.append(loss)
+        with GROWING:
+            alone = len(self._losses) == self._size  # nobody else has gone on from here
+            longer._losses = self._losses if alone else self.to_list()
+            longer._losses.append(loss)
         longer._size = self._size + 1
         return longer
 

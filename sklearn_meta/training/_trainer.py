@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._evaluation import constant_loss, mean_query_loss
 from .._messages import inner_rate, warn
-from .._runtime import Cached, blas_threads, keep_freed_memory
+from .._runtime import Cached, blas_threads, keep_freed_memory, quiet
 from ..network import MLP, Params
 from ..tasks._batch import TaskBatch
 from ..tasks._streams import Cursor
@@ -21,8 +21,6 @@ from ._optimizers import Adam
 
 USELESS = 1.5  # times the loss of a constant: that of few validation tasks is noisy
 AVERAGING = 0.99  # how much the running average of the parameters keeps at each meta-step
-# what overflows is an error of check_finite's, which says more than NumPy's warning
-quiet = np.errstate(over="ignore", invalid="ignore")
 
 
 @dataclass
@@ -83,7 +81,8 @@ class TrainingState(Cached):
             raise ValueError(
                 f"meta-training diverged: the loss{of} is {loss} in meta-step {n_iter}. "
                 f"Lower meta_lr (now {self.optimizer.learning_rate})"
-                f"{inner_rate(algorithm, before=' or ')}, or scale the features"
+                f"{inner_rate(algorithm, before=' or ')}, or scale the features and "
+                f"targets. It is of {algorithm}"
             )
 
     def copy(self):

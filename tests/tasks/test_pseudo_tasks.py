@@ -209,7 +209,7 @@ X60 = np.random.RandomState(0).normal(size=(60, 2))
         ),
         (X60[0], {}, ValueError, r"X has the shape \(2,\)"),
         (X60[:29], {}, ValueError, "X has 29 rows; one task of n_way=5 clusters .* = 6 .*takes 30"),
-        (np.where(X60 > 2, np.nan, X60), {}, ValueError, "Input contains NaN"),
+        (np.where(X60 > 2, np.nan, X60), {}, ValueError, "Input X contains NaN"),
         (X60, {"transformer": OneHotEncoder()}, TypeError, "Sparse data was passed"),
         (
             X60,

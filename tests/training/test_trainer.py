@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from sklearn_meta._evaluation import mean_query_loss
 from sklearn_meta._runtime import MANY_MULTIPLICATIONS
 from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint
+from sklearn_meta.datasets import Sinusoids
 from sklearn_meta.network import Params
 from sklearn_meta.tasks import TaskBatch
 from sklearn_meta.tasks._batch import TaskArrays
@@ -392,3 +393,24 @@ def test_large_products_get_the_blas_threads_that_the_user_allows(allowed, n_row
         after = {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
     assert algorithm.threads == ({allowed} if is_large else {1})
     assert after == {allowed}
+
+
+def test_the_trainer_of_a_meta_learner_can_be_pickled(regression, monkeypatch):
+    """Of a collection and of a distribution of tasks, as `fit` makes it."""
+    advance, pickled = Trainer.advance, []
+
+    def noting(trainer):
+        report = advance(trainer)
+        pickled.append(pickle.loads(pickle.dumps(trainer)))
+        return report
+
+    monkeypatch.setattr(Trainer, "advance", noting)
+    meta = regression.meta(max_iter=4, validation_interval=2)
+    for tasks in (regression.tasks, Sinusoids(n_rows=8)):
+        pickled.clear()
+        meta.fit(tasks)
+        half, whole = pickled
+        monkeypatch.undo()
+        list(half)
+        monkeypatch.setattr(Trainer, "advance", noting)
+        assert half.loss_curve == whole.loss_curve == meta.loss_curve_
