@@ -998,3 +998,20 @@ def test_partial_fit_cannot_go_on_with_another_network_or_algorithm(regression, 
     with pytest.raises(ValueError, match=r"partial_fit goes on with .*, found .*; fit anew|whose"):
         meta.partial_fit(regression.tasks)
     assert pickle.dumps(meta) == before
+
+
+@pytest.mark.parametrize("network", ["hidden layer", "none"])
+def test_targets_far_from_0_are_predicted_as_well_in_single_precision(regression, network):
+    """Beside 1e9, single precision tells apart what differs by 64."""
+    X, y, groups = regression.rows
+    far = 1e9 + 20 * (y - y.mean()) / y.std()
+    sizes = (8,) if network == "hidden layer" else ()
+    predicted = []
+    for dtype in (np.float64, np.float32):
+        meta = regression.meta(max_iter=50).set_params(estimator__hidden_layer_sizes=sizes)
+        meta.fit(X.astype(dtype), far, groups)
+        new_X, new_y = regression.new[0].astype(dtype), 1e9 + regression.new[1]
+        adapted = meta.adapt(new_X, new_y)
+        predicted.append(meta.fit_adapt(new_X, new_y).predict(new_X))
+        assert_allclose(adapted.predict(new_X), predicted[-1], rtol=0, atol=1e-3)
+    assert_allclose(*predicted, rtol=0, atol=0.1)
