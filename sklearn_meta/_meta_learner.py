@@ -35,7 +35,7 @@ from .tasks._ids import kinds_of
 from .tasks._streams import CollectionStream, DistributionStream
 from .training import EarlyStopping, LossCurve, Trainer, TrainingState
 
-STATE_VERSION = 1  # of what a pickle holds; another cannot be taken over
+STATE_VERSION = 2  # of what a pickle holds; another cannot be taken over
 SWITCH = {"return_std": ["boolean"]}
 VALIDATION_EPISODES = 100  # at least, however few the validation tasks
 
@@ -442,6 +442,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            Numbers in double precision, whatever the precision of X.
         std : ndarray like y
             Only with `return_std`, in the units of y.
 

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 import sklearn_meta
 from sklearn_meta import MetaLearner, TaskCollection
+from sklearn_meta._compat import threadpool_controller
 from sklearn_meta.algorithms import ALGORITHMS
 from sklearn_meta.datasets import Sinusoids
 from sklearn_meta.tasks import NWayKShot, pseudo_tasks
@@ -217,8 +218,9 @@ def draw(cls, n_tasks=2, random_state=0, fraction=0.5, **options):
 
 
 def draw_pseudo(n_tasks=2, fraction=0.5, **options):
-    distribution = pseudo_tasks(**options)
-    distribution.split(fraction, random_state=0)
+    with threadpool_controller().limit(limits=1):  # threads that wait for each other take seconds
+        distribution = pseudo_tasks(**options)
+        distribution.split(fraction, random_state=0)
     return distribution.sample(n_tasks, random_state=0)
 
 
