@@ -192,6 +192,14 @@ def predict_with(model, **options):
     return set_all(model, options).predict(X, GROUPS)
 
 
+def adapt_both_ways(model, **support):
+    """The exported estimator is scikit-learn's: what it predicts of wild numbers is its own."""
+    adapted = model.adapt(**support)
+    model = copy.copy(model).fit_adapt(**support)
+    assert np.isfinite(model.predict(X)).all()
+    return adapted
+
+
 def fit_algorithm(cls, **options):
     kind = MLPRegressor if "squared_error" in cls.losses else MLPClassifier
     y = Y if kind is MLPRegressor else LABELS
@@ -451,6 +459,14 @@ CALLS = {
     f"{cls.__name__}": Call(partial(fit_algorithm, cls), parameters(defaults(cls), SLOW))
     for cls in ALGORITHMS.values()
     if defaults(cls)
+} | {
+    f"adapt, {algorithm}": Call(
+        adapt_both_ways,
+        only(NEW if kind == "regression" else NEW_CLASSES, "X", "y") | weight(9),
+        partial(fitted, kind, algorithm),
+    )
+    for algorithm, cls in ALGORITHMS.items()
+    for kind in ["regression" if "squared_error" in cls.losses else "classes"]
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_meta import MetaLearner, TaskCollection
 
-EXAMPLES = 100  # of each call
+EXAMPLES = 65  # of each call
 LONGEST = 1000  # of a message
 ERRORS = {ValueError, TypeError, NotFittedError, InvalidParameterError}
 BEYOND_REASON = {"huge", "1e160", "denormal", "a 1e300", "large", "tiny", "2**70", "a 2**70"}
