@@ -15,7 +15,7 @@ from ._compat import BaseSearchCV
 from ._few_shot_learner import FewShotLearner
 from ._messages import shown
 from ._meta_learner import MetaLearner
-from .encoding._input import has_no_rows
+from .encoding._input import check_no_others, has_no_rows
 
 
 class Support(NamedTuple):
@@ -77,7 +77,10 @@ FewShotLearner
     >>> bool(sklearn_meta.adapt(model, X[:10], y[:10]).score(X, y) > 0.8)
     True
     """
-    return _adapted(fitted, Support(X, y, groups, sample_weight))
+    support = Support(X, y, groups, sample_weight)
+    if support.is_empty:
+        check_no_others(y, groups, sample_weight)
+    return _adapted(fitted, support)
 
 
 @singledispatch

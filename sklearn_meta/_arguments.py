@@ -7,6 +7,7 @@ from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from ._compat import Interval, InvalidParameterError, validate_parameter_constraints
@@ -60,10 +61,16 @@ def naming(name, expected):
     """Errors of converting an argument name it: they say what is wrong, but not where."""
     try:
         yield
+    except (NotFittedError, Warning):
+        raise
     except Exception as error:  # of whatever library the values are of
         raised = TypeError if isinstance(error, TypeError) else ValueError
         message = shown(error, str)
-        if type(error) is raised and re.search(rf"\b{name}\b", message) and len(str(error)) < 1000:
+        if (
+            type(error) is raised
+            and re.search(rf"\b{re.escape(name)}\b", message)
+            and len(str(error)) < 1000
+        ):
             raise
         raise raised(f"{name} must be {expected}: {message}") from error
 

@@ -15,7 +15,7 @@ from ._arguments import check_array_like, naming
 from ._messages import listed, shown
 from .encoding._input import has_no_rows, has_task_column, row_weights, scored_rows, take_off
 from .encoding._targets import named_classes
-from .tasks._ids import as_array
+from .tasks._ids import as_array, kinds_of
 
 
 def _inner_has(name):
@@ -243,6 +243,9 @@ def agreement(metric, y, predicted, sample_weight=None):
     try:
         with np.errstate(over="raise", invalid="raise"):
             return metric(y, predicted, sample_weight=sample_weight)
+    except TypeError as error:
+        found, expected = (" and ".join(sorted(kinds_of(v))) for v in (y, predicted))
+        raise ValueError(f"y has {found}, expected {expected} as in fit") from error
     except FloatingPointError as error:
         largest, furthest = (np.max(np.abs(values)) for values in (y, predicted))
         raise ValueError(

@@ -467,6 +467,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            Numbers in double precision, whatever the precision of X.
         std : ndarray like y
             Only with `return_std`, in the units of y.
 

@@ -1026,3 +1026,20 @@ def test_a_learner_holds_what_was_learned_when_it_was_taken(regression):
     expected = clone(learner).fit(X[:5], y[:5]).predict(X)
     meta.fit(regression.tasks[:6])
     assert_array_equal(clone(learner).fit(X[:5], y[:5]).predict(X), expected)
+
+
+@pytest.mark.parametrize("network", ["hidden layer", "none"])
+def test_targets_far_from_0_are_predicted_as_well_in_single_precision(regression, network):
+    """Beside 1e9, single precision tells apart what differs by 64."""
+    X, y, groups = regression.rows
+    far = 1e9 + 20 * (y - y.mean()) / y.std()
+    sizes = (8,) if network == "hidden layer" else ()
+    predicted = []
+    for dtype in (np.float64, np.float32):
+        meta = regression.meta(max_iter=50).set_params(estimator__hidden_layer_sizes=sizes)
+        meta.fit(X.astype(dtype), far, groups)
+        new_X, new_y = regression.new[0].astype(dtype), 1e9 + regression.new[1]
+        adapted = meta.adapt(new_X, new_y)
+        predicted.append(meta.fit_adapt(new_X, new_y).predict(new_X))
+        assert_allclose(adapted.predict(new_X), predicted[-1], rtol=0, atol=1e-3)
+    assert_allclose(*predicted, rtol=0, atol=0.1)

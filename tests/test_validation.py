@@ -1,6 +1,7 @@
 """Input that will not do: the message names the culprit, and nothing is changed."""
 
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_meta import MetaLearner, TaskCollection
@@ -126,6 +127,88 @@ ROWS = {
         lambda m, X, y, g: m.fit(X, y, changed(pd.Series(g, dtype="string"), 4, pd.NA)),
         ValueError,
         "groups has no task id in row 4",
+    ),
+    "dates in X": (
+        lambda m, X, y, g: m.fit(np.full(X.shape, "NaT", "M8[s]"), y, g),
+        ValueError,
+        r"X has dates or durations of datetime64\[s\], expected numbers",
+    ),
+    "NaT among objects in X": (
+        lambda m, X, y, g: m.predict(changed(X.astype(object), 3, np.datetime64("NaT"))),
+        ValueError,
+        "X has dates or durations such as 'NaT', expected numbers",
+    ),
+    "dates in y": (
+        lambda m, X, y, g: m.fit_adapt(X, np.full(len(X), "NaT", "M8[s]"), g),
+        ValueError,
+        r"y has dates or durations of datetime64\[s\], expected numbers",
+    ),
+    "masked X": (
+        lambda m, X, y, g: m.fit(np.ma.masked_greater(X, 0), y, g),
+        ValueError,
+        "X has masked entries, expected all to be there",
+    ),
+    "a structured array": (
+        lambda m, X, y, g: m.fit(np.zeros(len(X), [("a", float)]), y, g),
+        ValueError,
+        "X has named fields",
+    ),
+    "a dict for X": (lambda m, X, y, g: m.fit({}, y, g), TypeError, r"X must be .*, got \{\}"),
+    "a distribution's class": (lambda m, X, y, g: m.fit(Sinusoids), TypeError, "class Sinusoids"),
+    "ragged y": (
+        lambda m, X, y, g: m.fit(X, [[1.0], [1.0, 2.0]] * (len(X) // 2), g),
+        ValueError,
+        "y must be numbers: setting an array element with a sequence",
+    ),
+    "words in y": (
+        lambda m, X, y, g: m.fit(X, ["x"] * len(X), g),
+        ValueError,
+        "y must be numbers: could not convert string to float: 'x'",
+    ),
+    "dates for weights": (
+        lambda m, X, y, g: m.fit_adapt(X, y, g, np.zeros(len(X), "m8[s]")),
+        ValueError,
+        "sample_weight has dates or durations",
+    ),
+    "a NaN for all weights": (
+        lambda m, X, y, g: m.fit_adapt(X, y, g, np.nan),
+        ValueError,
+        "sample_weight is nan, expected a finite number",
+    ),
+    "weights of no rows": (
+        lambda m, X, y, g: m.fit_adapt(X, y, g, [1.0]),
+        ValueError,
+        r"sample_weight has 1 entries, expected \d+ as X has rows",
+    ),
+    "targets to score of another length": (
+        lambda m, X, y, g: m.score(X, y[:5]),
+        ValueError,
+        r"y has 5 entries, expected \d+ as X has rows",
+    ),
+    "NaN to score": (
+        lambda m, X, y, g: m.score(X, changed(y, 5, np.nan)),
+        ValueError,
+        "y contains NaN in row 5",
+    ),
+    "scores that overflow": (
+        lambda m, X, y, g: m.score(X, 1e200 * y),
+        ValueError,
+        r"r2_score overflows: y is up to .*e\+201, .* scale them",
+    ),
+    "return_std of two": (
+        lambda m, X, y, g: m.predict(X, return_std=[True, False]),
+        ValueError,
+        "'return_std'",
+    ),
+    "groups with NaT among objects": (
+        lambda m, X, y, g: m.predict(X, changed(g.astype(object), 4, np.datetime64("NaT"))),
+        ValueError,
+        "groups has no task id in row 4",
+    ),
+    "an unhashable id": (
+        lambda m, X, y, g: m.fit(X, y, np.array([[1]] * (len(X) - 1) + [{}], dtype=object)),
+        ValueError,
+        "groups",
     ),
     "groups with integers and pandas NA": (
         lambda m, X, y, g: m.fit_adapt(X[:9], y[:9], pd.array([1] * 4 + [pd.NA] + [2] * 4)),
@@ -346,6 +429,25 @@ PARAMETERS = {
     "n_shots='many'": ({"n_shots": "many"}, ValueError, "'n_shots'.*'many'"),
     "n_shots=(5, 2)": ({"n_shots": (5, 2)}, ValueError, r"n_shots=\(5, 2\).*low <= high"),
     "n_shots=(1, 2, 3)": ({"n_shots": (1, 2, 3)}, ValueError, r"n_shots=\(1, 2, 3\)"),
+    "n_query=2**70": ({"n_query": 2**70}, ValueError, "'n_query'.*at most 2147483647"),
+    "n_query=True": ({"n_query": True}, ValueError, "'n_query'.*True"),
+    "a fraction as meta_lr": ({"meta_lr": Fraction(1, 2)}, ValueError, "'meta_lr'"),
+    "units that are no number": (
+        {"estimator__hidden_layer_sizes": ("4",)},
+        ValueError,
+        r"hidden_layer_sizes must be whole numbers of units > 0, got \('4',\)",
+    ),
+    "half a unit": (
+        {"estimator__hidden_layer_sizes": (2.5,)},
+        ValueError,
+        r"hidden_layer_sizes .* got \(2.5,\)",
+    ),
+    "an empty Pipeline": ({"estimator": Pipeline([])}, ValueError, "estimator must end in an MLP"),
+    "a step's class": (
+        {"estimator": Pipeline([("scale", StandardScaler), ("mlp", MLPRegressor())])},
+        TypeError,
+        "estimator has the class StandardScaler as step 'scale', expected an instance",
+    ),
     "n_shots=-1": ({"n_shots": -1}, ValueError, "'n_shots'.*-1"),
     "max_iter=0": ({"max_iter": 0}, ValueError, "'max_iter'.*0"),
     "validation_fraction=1": ({"validation_fraction": 1.0}, ValueError, "'validation_fraction'"),
@@ -376,6 +478,61 @@ def test_parameters(regression, case):
     X, y, groups = regression.rows
     groups = None if "task_feature" in params else groups
     check_error(meta, lambda meta: meta.fit(X, y, groups), error, match, **params)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"n_query": "x" * 5000},
+        {"n_shots": list(range(5000))},
+        {"task_feature": "x" * 5000},
+        {"algorithm": "x" * 5000},
+        {"estimator__hidden_layer_sizes": ["x"] * 5000},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_long_values_are_cut_in_messages(regression, values):
+    X, y, _ = regression.rows
+    meta = regression.meta().set_params(**values)
+    with pytest.raises(ValueError, match=next(iter(values)).removeprefix("estimator__")) as seen:
+        meta.fit(X, y)
+    assert len(str(seen.value)) < 1000
+
+
+@pytest.mark.parametrize("values", [{"estimator": Ridge()}, {"estimator": None}])
+@pytest.mark.parametrize("task_feature", [None, "b", 0, 7])
+def test_what_was_fitted_counts_until_the_next_fit(regression, values, task_feature):
+    meta = regression.meta().fit(regression.tasks)
+    X, y = regression.new
+    expected, adapted = meta.predict(X), meta.adapt(X, y).predict(X)
+    meta.set_params(**values, task_feature=task_feature)
+    np.testing.assert_array_equal(meta.predict(X), expected)
+    np.testing.assert_array_equal(meta.adapt(X, y).predict(X), adapted)
+    with pytest.raises((TypeError, ValueError), match="estimator"):
+        meta.fit(regression.tasks)
+
+
+def test_parameters_that_count_after_fit_are_checked_then(regression):
+    meta = regression.meta().fit(regression.tasks)
+    X, y = regression.new
+    for name, call in {
+        "handle_unknown": lambda m: m.predict(X),
+        "n_jobs": lambda m: m.fit_adapt(X, y),
+        "support_order": lambda m: m.score(regression.tasks),
+    }.items():
+        check_error(clone_fitted(meta), call, ValueError, f"'{name}'", **{name: "half"})
+
+
+def clone_fitted(meta):
+    return pickle.loads(pickle.dumps(meta))
+
+
+@pytest.mark.parametrize("method", ["partial_fit", "fit"])
+def test_training_goes_on_with_the_same_task_column(regression, method):
+    meta = regression.meta(warm_start=True).fit(regression.tasks)
+    X, y, _ = regression.rows
+    match = "goes on with task_feature=None, found 0; fit anew"
+    check_error(meta, lambda m: getattr(m, method)(X, y), ValueError, match, task_feature=0)
 
 
 def test_groups_besides_task_feature(task_frame):
@@ -444,6 +601,22 @@ CLASSES = {
     "one-hot classes": (lambda m, X, y, g: m.fit(X, np.eye(3)[y], g), "1d array"),
     "NaN in y": (lambda m, X, y, g: m.fit(X, changed(y * 1.0, 3, np.nan), g), "y contains NaN"),
     "None in y": (lambda m, X, y, g: m.fit(X, changed(y.astype(str), 3, None), g), "y"),
+    "no classes announced": (
+        lambda m, X, y, g: m.partial_fit(X, y, g, classes=[]),
+        "classes must be a sequence of at least 2 classes",
+    ),
+    "mixed classes announced": (
+        lambda m, X, y, g: m.partial_fit(X, y, g, classes=[0, "1", 2]),
+        r"classes mixes \['int', 'str'\]; expected classes that sort together",
+    ),
+    "mixed classes in y": (
+        lambda m, X, y, g: m.partial_fit(X, changed(y.astype(object), 3, "x"), g),
+        r"y mixes \['int', 'str'\]",
+    ),
+    "dates to score": (
+        lambda m, X, y, g: m.score(X, np.full(len(y), "2020", "M8[D]")),
+        "y has dates, expected numbers",
+    ),
     "std of a label": (
         lambda m, X, y, g: m.predict(X, return_std=True),
         "return_std.*predict_proba",
@@ -636,3 +809,11 @@ def test_rows_whose_prediction_overflows_are_named(shared_problem, options):
     meta.fit_adapt(X, y).predict(X, **options)
     with pytest.raises(ValueError, match=r"prediction of row \d+ of X is not finite, its features"):
         meta.predict(far, **options)
+
+
+@pytest.mark.parametrize("size", [1e200, 1e300])
+def test_std_of_class_probabilities_far_from_training(multiclass, size):
+    meta = multiclass.meta().fit(multiclass.tasks)
+    X, y = multiclass.new
+    with pytest.raises(ValueError, match=r"prediction of row \d+ of X is not finite"):
+        meta.fit_adapt(X, y).predict_proba(size * X, return_std=True)

@@ -187,8 +187,16 @@ def has_no_rows(X):
 def _check_no_rows(meta, X, *others):
     """Of no rows: the columns are those of `fit`, and nothing else has rows, either."""
     validate_data(meta, X, reset=False, skip_check_array=True)
+    check_no_others(*others)
+
+
+def check_no_others(*others):
+    """Beside no rows of X there are no y, groups and sample_weight."""
     for name, values in zip(("y", "groups", "sample_weight"), others, strict=True):
-        if values is not None and num_samples(values):
+        if values is None:
+            continue
+        check_array_like(values, name)
+        if num_samples(values):
             raise ValueError(f"{name} has {num_samples(values)} entries, expected 0 as X has rows")
 
 

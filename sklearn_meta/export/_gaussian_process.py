@@ -12,6 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..network import LOSSES, MLP, affine, both_classes
 
+NOTHING = 1e-100  # what a row of less weight counts: its noise would overflow
+
 
 class NetworkFeatures(TransformerMixin, BaseEstimator):
     """The features of a network's last hidden layer.
@@ -68,7 +70,8 @@ class CentredGaussianProcess(GaussianProcessRegressor):
         A row of weight w counts as w rows: its noise is a w-th of a row's.
         """
         if sample_weight is not None:  # scikit-learn's own takes noise beyond the kernel's only
-            self.alpha = self.kernel.k2.noise_level * (1 / np.asarray(sample_weight) - 1)
+            weight = np.maximum(sample_weight, NOTHING)
+            self.alpha = self.kernel.k2.noise_level * (1 / weight - 1)
         try:
             return super().fit(X, (y - self._mean(X)) / self.scale)
         finally:

@@ -253,9 +253,13 @@ def _features(X, transformer, random_state):
 def _as_floats(X, ensure_all_finite=False):
     with naming("X", "numbers to cluster by"):
         check_no_dates(X, "X")
-        return check_array(
+        X = check_array(
             X, dtype=[np.float64, np.float32], ensure_all_finite=ensure_all_finite, input_name="X"
         )
+        largest = np.max(np.abs(X), initial=0)
+        if largest > np.sqrt(np.finfo(X.dtype).max / X.size):  # sums of squares overflow
+            raise ValueError(f"X has numbers up to {largest:.3g}, too large to cluster by")
+        return X
 
 
 def _cluster(clusterer, features, scaled, random_state):

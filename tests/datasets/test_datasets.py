@@ -122,3 +122,25 @@ def test_vowels_are_each_speakers_first_and_second():
     )
     np.testing.assert_array_equal(tasks.is_support, first)
     assert tasks.is_support.sum() == 760
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"n_rows": -1}, "'n_rows'.*-1"),
+        ({"n_rows": 2.5}, "'n_rows'.*2.5"),
+        ({"noise": -0.1}, "'noise'.*-0.1"),
+        ({"frequency": (2.0, 1.0)}, r"frequency must be .*low <= high, got \(2.0, 1.0\)"),
+        ({"frequency": 1.0}, r"frequency must be a pair \(low, high\) of numbers"),
+        ({"frequency": (0.0, np.inf)}, "frequency must be a pair"),
+    ],
+)
+def test_sinusoids_that_cannot_be(options, match):
+    with pytest.raises(ValueError, match=match):
+        Sinusoids(**options)
+
+
+@pytest.mark.parametrize("n_tasks", [0, 2.5, "3"])
+def test_numbers_of_sinusoids_that_cannot_be(n_tasks):
+    with pytest.raises(ValueError, match="'n_tasks'"):
+        Sinusoids().sample(n_tasks)

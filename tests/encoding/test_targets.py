@@ -88,6 +88,16 @@ def test_fold_predicts_in_the_units_of_y(loss, normalize, dtype):
     assert not np.shares_memory(folded_weights, weights)
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+@pytest.mark.parametrize("size", [1e160, 1e300])
+def test_huge_targets_do_not_overflow(loss, size):
+    y = size * np.random.RandomState(0).uniform(0.5, 1, 30)
+    targets = RegressionTargets(y, loss, True)
+    small = RegressionTargets(y / size, loss, True)
+    np.testing.assert_allclose(targets.scale / size, small.scale, rtol=1e-12)
+    np.testing.assert_allclose(targets.decode(targets.encode(y, float)), y, rtol=1e-12)
+
+
 def make_collection(y, groups, shared_labels=True):
     return TaskCollection.from_arrays(
         np.zeros((len(y), 1)), np.array(y), groups, shared_labels=shared_labels

@@ -119,3 +119,11 @@ def test_without_a_hidden_layer_the_features_are_the_rows(regression, standardiz
     else:
         np.testing.assert_array_equal(adapted[0].transform(X), X)
     np.testing.assert_allclose(adapted.predict(X), meta.fit_adapt(X, y).predict(X), rtol=1e-7)
+
+
+def test_rows_of_next_to_no_weight_count_nothing(regression):
+    meta = regression.meta("deep_kernel_gp").fit(regression.tasks)
+    X, y = regression.new
+    weight = np.where(np.arange(len(y)) < 4, 1, 5e-324)
+    found = meta.adapt(X, y, sample_weight=weight).predict(X)
+    np.testing.assert_allclose(found, meta.adapt(X[:4], y[:4]).predict(X), rtol=1e-9)

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 import sklearn_meta
 from sklearn_meta import MetaLearner, TaskCollection
+from sklearn_meta._compat import threadpool_controller
 from sklearn_meta.algorithms import ALGORITHMS
 from sklearn_meta.datasets import Sinusoids
 from sklearn_meta.tasks import NWayKShot, pseudo_tasks
@@ -191,6 +192,14 @@ def predict_with(model, **options):
     return set_all(model, options).predict(X, GROUPS)
 
 
+def adapt_both_ways(model, **support):
+    """The exported estimator is scikit-learn's: what it predicts of wild numbers is its own."""
+    adapted = model.adapt(**support)
+    model = copy.copy(model).fit_adapt(**support)
+    assert np.isfinite(model.predict(X)).all()
+    return adapted
+
+
 def fit_algorithm(cls, **options):
     kind = MLPRegressor if "squared_error" in cls.losses else MLPClassifier
     y = Y if kind is MLPRegressor else LABELS
@@ -217,8 +226,9 @@ def draw(cls, n_tasks=2, random_state=0, fraction=0.5, **options):
 
 
 def draw_pseudo(n_tasks=2, fraction=0.5, **options):
-    distribution = pseudo_tasks(**options)
-    distribution.split(fraction, random_state=0)
+    with threadpool_controller().limit(limits=1):  # threads that wait for each other take seconds
+        distribution = pseudo_tasks(**options)
+        distribution.split(fraction, random_state=0)
     return distribution.sample(n_tasks, random_state=0)
 
 
@@ -449,6 +459,14 @@ CALLS = {
     f"{cls.__name__}": Call(partial(fit_algorithm, cls), parameters(defaults(cls), SLOW))
     for cls in ALGORITHMS.values()
     if defaults(cls)
+} | {
+    f"adapt, {algorithm}": Call(
+        adapt_both_ways,
+        only(NEW if kind == "regression" else NEW_CLASSES, "X", "y") | weight(9),
+        partial(fitted, kind, algorithm),
+    )
+    for algorithm, cls in ALGORITHMS.items()
+    for kind in ["regression" if "squared_error" in cls.losses else "classes"]
 }  # fmt: skip
 
 

@@ -16,6 +16,13 @@ class Subclass(np.ndarray):
     """An array of another class."""
 
 
+class Talkative:
+    """An object of many words."""
+
+    def __repr__(self):
+        return "x\n" * 3000
+
+
 class Unequal:
     """Neither hashable nor comparable."""
 
@@ -107,7 +114,7 @@ ANYTHING = {
     "a class": lambda v, r: StandardScaler,
     "an estimator": lambda v, r: Ridge(),
     "a function": lambda v, r: len,
-    "an exception": lambda v, r: ValueError("x" * 3000),
+    "talkative": lambda v, r: Talkative(),
     "uncomparable": lambda v, r: Unequal(),
     "a dict": lambda v, r: {"a": 1},
     "a set": lambda v, r: {1, 2},
@@ -211,7 +218,7 @@ NOT_ARRAYS = {  # that nothing which is to be an array may be
     "a text", "bytes", "a fraction", "an object", "a class", "a function", "a dict",
     "a 0-d array", "a 0-d array of objects", "NaN", "a lazy frame", "a structured array",
     "a 3-d array", "of 3 dimensions", "of records", "of dicts", "a ragged list", "of ragged rows",
-    "of lists of lists", "a row less", "a row more", "sparse", "an exception", "uncomparable",
+    "of lists of lists", "sparse", "talkative", "uncomparable", "a row less", "a row more",
     "a sparse array",
 }  # fmt: skip
 NOT_NUMBERS = NOT_ARRAYS | {  # nor what is to be an array of finite numbers

@@ -373,3 +373,35 @@ def test_from_tasks_names_the_task_of_other_columns(kind):
 def test_from_tasks_names_ids_of_the_wrong_length():
     with pytest.raises(ValueError, match="task_ids has 3 entries, expected 2"):
         TaskCollection.from_tasks([(X6, np.zeros(6))] * 2, task_ids=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("key", [None, "a", 2.5, 99, [[0, 1]], [True]])
+def test_a_key_that_chooses_nothing(key):
+    with pytest.raises(IndexError, match="key "):
+        make_tasks_of_pairs()[key]
+
+
+def make_tasks_of_pairs():
+    X = np.arange(12.0).reshape(6, 2)
+    return TaskCollection.from_tasks([(X[:2], X[:2, 0]), (X[2:], X[2:, 0])])
+
+
+def test_duplicate_ids_are_named_five_at_most():
+    pair = np.ones((1, 2)), np.ones(1)
+    with pytest.raises(ValueError, match=r"task_ids names a task twice.* and \d+ more") as seen:
+        TaskCollection.from_tasks([pair] * 2000, task_ids=np.arange(2000) // 2)
+    assert len(str(seen.value)) < 200
+
+
+@pytest.mark.parametrize("name", ["task", "target", "features"])
+@pytest.mark.parametrize("value", [np.zeros((2, 2)), [["a"]], object()])
+def test_names_of_columns_that_are_none(name, value):
+    df = pd.DataFrame({"a": [1.0, 2.0], "y": [1.0, 2.0], "t": [0, 1]})
+    with pytest.raises(ValueError, match=rf"^{name}\b"):
+        TaskCollection.from_frame(df, **{"task": "t", "target": "y"} | {name: value})
+
+
+def test_a_frame_with_two_columns_of_a_name():
+    df = pd.DataFrame([[1.0, 2.0, 0]] * 2, columns=["y", "y", "t"])
+    with pytest.raises(ValueError, match="df has more than one column called 'y'"):
+        TaskCollection.from_frame(df, task="t", target="y")

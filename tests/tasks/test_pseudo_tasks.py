@@ -317,3 +317,18 @@ def test_real_classes_are_learned_after_learning_without_labels():
     nearest = KNeighborsClassifier(1)
     baseline = np.mean([nearest.fit(X[:5], y[:5]).score(X[5:], y[5:]) for X, y in episodes])
     assert meta.score(episodes) > baseline + 0.1
+
+
+@pytest.mark.parametrize("name", ["transformer", "clusterer"])
+def test_a_class_for_an_instance(name):
+    from sklearn.cluster import KMeans
+
+    with pytest.raises(TypeError, match=f"{name} is the class KMeans, expected an instance"):
+        pseudo_tasks(np.zeros((90, 2)), **{name: KMeans})
+
+
+def test_numbers_that_overflow_are_no_features():
+    X = np.random.RandomState(0).normal(size=(90, 2))
+    X[3] = 1e300
+    with pytest.raises(ValueError, match="X has numbers up to 1e\\+300, too large to cluster by"):
+        pseudo_tasks(X, n_partitions=1, random_state=0)

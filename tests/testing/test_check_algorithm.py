@@ -572,3 +572,16 @@ class WrongEntry(NeuralProcess):
 def test_one_entry_of_thousands_is_found():
     with pytest.raises(AssertionError, match="the entries that differ are of encoder"):
         check_algorithm(WrongEntry())
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options", "error", "match"),
+    [
+        (None, {}, TypeError, "algorithm must be a MetaAlgorithm, got None"),
+        ("maml", {}, TypeError, "algorithm must be a MetaAlgorithm, got 'maml'"),
+        (MAML(), {"classifier": "yes"}, ValueError, "classifier must be True, False or None"),
+    ],
+)
+def test_what_cannot_be_checked(algorithm, options, error, match):
+    with pytest.raises(error, match=match):
+        check_algorithm(algorithm, **options)
