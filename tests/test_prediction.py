@@ -214,7 +214,7 @@ def test_float32_in_float32_out(problem, algorithm):
     # targets may lie far from 0, where single precision has no digits left for what differs
     of_targets = np.float32 if is_classifier(meta) else np.float64
     for mlp in (meta.estimator_, adapted):
-        *hidden, head = (coef.dtype for coef in getattr(mlp, "coefs_", [np.dtype(of_targets)]))
+        *hidden, head = (coef.dtype for coef in getattr(mlp, "coefs_", [np.empty(0, of_targets)]))
         assert set(hidden) <= {np.dtype("f4")}
         assert head == of_targets
     assert numbers(meta, X, groups).dtype == of_targets
