@@ -109,7 +109,10 @@ def check_algorithm(algorithm, classifier=None, generate_only=False):
     ...     check()
     """
     if isinstance(algorithm, type):
-        raise TypeError(f"algorithm must be an instance, got the class {algorithm.__name__}")
+        raise TypeError(
+            "algorithm is a class: check_algorithm takes an instance, got the class "
+            f"{algorithm.__name__}"
+        )
     if not isinstance(algorithm, MetaAlgorithm):
         raise TypeError(f"algorithm must be a MetaAlgorithm, got {shown(algorithm)}")
     if classifier is not None and not isinstance(classifier, bool | np.bool_):
