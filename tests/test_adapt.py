@@ -370,7 +370,10 @@ WEIGHTS = {
     "negative": (lambda w: w - 1, "Negative values .*`sample_weight`"),
     "NaN": (lambda w: w * np.nan, "sample_weight contains NaN"),
     "infinite": (lambda w: w * np.inf, "sample_weight contains infinity"),
-    "too many": (lambda w: np.append(w, 1), r"sample_weight.shape == .*expected"),
+    "too many": (
+        lambda w: np.append(w, 1),
+        "sample_weight has 9 entries, expected 8 as X has rows",
+    ),
     "too many axes": (lambda w: w[:, None], "Sample weights must be 1D"),
 }
 

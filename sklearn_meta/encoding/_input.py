@@ -339,10 +339,10 @@ def _check_not_scaled(ids, task_feature):
     fractions = np.unique(ids[np.isfinite(ids) & (ids != np.round(ids))])
     if len(fractions):
         raise ValueError(
-            f"task_feature={shown(task_feature)} has the task ids {listed(fractions)}, expected "
-            "whole numbers, text or dates: has a step before the MetaLearner scaled them? Put it "
-            "inside, MetaLearner(make_pipeline(StandardScaler(), mlp), task_feature=...), where "
-            "it never sees the ids"
+            f"task_feature={shown(task_feature)} of X has the task ids {listed(fractions)}, "
+            "expected whole numbers, text or dates: has a step before the MetaLearner scaled them? "
+            "Put it inside, MetaLearner(make_pipeline(StandardScaler(), mlp), task_feature=...), "
+            "where it never sees the ids"
         )
 
 
