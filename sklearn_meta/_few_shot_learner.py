@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._arguments import check_array_like, naming
 from ._messages import listed, shown
-from .encoding._input import has_no_rows, has_task_column, row_weights, scored_rows, take_off
+from .encoding._input import has_no_rows, row_weights, scored_rows
 from .encoding._targets import named_classes
+from .encoding._task_column import has_task_column, take_off
 from .tasks._ids import as_array, kinds_of
 
 

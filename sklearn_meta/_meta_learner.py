@@ -22,15 +22,14 @@ from .encoding import Encoder, split_estimator
 from .encoding._input import (
     check_same_classes,
     is_rows,
-    learnable,
-    names_seen,
     query_rows,
     scored_rows,
     support_tasks,
     task_collection,
     task_source,
-    warn_of_one_task,
 )
+from .encoding._learnable import learnable, warn_of_one_task
+from .encoding._task_column import names_seen
 from .export import ignore_task_feature
 from .network import both_classes
 from .tasks._episodes import EpisodeSampler

@@ -12,13 +12,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from .._arguments import check_array_like, check_no_dates, naming
-from .._compat import check_sample_weight, num_features, num_samples, scorer_by_targets
+from .._compat import check_sample_weight, num_samples, scorer_by_targets
 from .._messages import listed, shown, warn
 from ..tasks import TaskCollection
 from ..tasks._ids import as_array, check_groups, missing_values, sorted_values
 from ._encoder import split_estimator
 from ._features import check_finite
-from ._targets import named_classes, task_classes
+from ._targets import named_classes
+from ._task_column import check_not_scaled, has_task_column, names_seen, take_off
 
 SAMPLE = 500  # tasks of a distribution, to standardise by, and to validate on
 COLLECTION, DISTRIBUTION = "a task collection", "a distribution of tasks"
@@ -296,7 +297,7 @@ def _rows_and_ids(meta, X, groups, reset):
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
     validate_data(meta, X, reset=reset, skip_check_array=True)
     X, groups = take_off(X, meta.task_feature)
-    _check_not_scaled(groups, meta.task_feature)
+    check_not_scaled(groups, meta.task_feature)
     return _check_numeric(meta, X), groups
 
 
@@ -312,56 +313,6 @@ def as_handed(meta, X):
     if names is not None:
         bare.feature_names_in_ = np.array(names, dtype=object)
     return bare
-
-
-def has_task_column(meta, X):
-    """Whether rows have the column of task ids, if that is where the fitted meta-learner looks."""
-    if meta.task_feature is None:
-        return False
-    names = getattr(meta, "feature_names_in_", None)
-    return has_column(X, meta.task_feature, names, meta.n_features_in_)
-
-
-def has_column(X, task_feature, names, n_features):
-    """Whether rows have the column of task ids; with it, they have these names."""
-    if hasattr(X, "columns") and names is not None:
-        name = task_feature if isinstance(task_feature, str) else names[task_feature]
-        return name in X.columns
-    return num_features(X) != n_features - 1
-
-
-def _check_not_scaled(ids, task_feature):
-    """Ids are no fractions, as those that a step before has scaled are."""
-    if ids.dtype == object:
-        ids = np.array([value for value in ids if isinstance(value, float | np.floating)])
-    if ids.dtype.kind != "f":
-        return
-    fractions = np.unique(ids[np.isfinite(ids) & (ids != np.round(ids))])
-    if len(fractions):
-        raise ValueError(
-            f"task_feature={shown(task_feature)} of X has the task ids {listed(fractions)}, "
-            "expected whole numbers, text or dates: has a step before the MetaLearner scaled them? "
-            "Put it inside, MetaLearner(make_pipeline(StandardScaler(), mlp), task_feature=...), "
-            "where it never sees the ids"
-        )
-
-
-def take_off(X, task_feature):
-    """X without the column of task ids, and that column."""
-    X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
-    columns = list(getattr(X, "columns", range(num_features(X))))
-    if isinstance(task_feature, str) and task_feature not in columns:
-        raise ValueError(
-            f"task_feature={shown(task_feature)} is no column of X; it has [{listed(columns)}]"
-        )
-    if not isinstance(task_feature, str) and not -len(columns) <= task_feature < len(columns):
-        raise ValueError(
-            f"task_feature={task_feature} is out of range: X has {len(columns)} columns"
-        )
-    name = task_feature if isinstance(task_feature, str) else columns[task_feature]
-    if hasattr(X, "columns"):
-        return X[[column for column in columns if column != name]], np.asarray(X[name])
-    return np.delete(X, name, axis=1), X[:, name]
 
 
 def _check_rows(meta, X, reset):
@@ -420,85 +371,6 @@ def _check_numbers(meta, y):
     return y
 
 
-def learnable(collection, n_shots, *, own_classes):
-    """Mask of the tasks that can give a support and a query row; a warning counts the others.
-
-    A task of one row can give a query row where a support may be empty.
-    """
-    _check_marked(collection)
-    can_learn = np.ones(len(collection), bool)
-    if own_classes or collection.is_support is not None or not _may_be_empty(n_shots):
-        can_learn = collection.sizes > 1
-    if not can_learn.any() or collection.n_rows == 1:
-        raise ValueError(
-            f"{_name(collection.task_ids[0])} has n_samples=1, one row, and no other task has "
-            "more; meta-training needs a task of at least 2, one of support and one of query"
-        )
-    if own_classes:
-        _check_own_classes(collection.take(np.flatnonzero(can_learn)), n_shots)
-    n_single = np.count_nonzero(~can_learn)
-    if n_single:
-        served = "cannot be adapted to" if own_classes else "are adapted and served all the same"
-        warn(
-            f"{n_single} of {len(collection)} tasks have one row, none that is both support and "
-            f"query: they are left out of training, and {served}"
-        )
-    return can_learn
-
-
-def warn_of_one_task(collection):
-    """Rows that are all of one task were seldom meant so."""
-    if len(collection) == 1:
-        warn(
-            "all rows are of one task: there is nothing to learn across tasks. Pass groups, or "
-            "name their column by task_feature (where groups cannot be passed, as in a search "
-            "without metadata routing)"
-        )
-
-
-def _may_be_empty(n_shots):
-    """Whether an episode's support may have no row."""
-    return n_shots in ("auto", "half") or np.min(n_shots) == 0
-
-
-def _check_marked(collection):
-    """Where rows are marked, every task of several has some of both kinds."""
-    if collection.is_support is None:
-        return
-    names, starts = collection.task_ids, collection.offsets[:-1]
-    for kind, mask in (("query", ~collection.is_support), ("support", collection.is_support)):
-        lacking = np.flatnonzero((np.add.reduceat(mask, starts) == 0) & (collection.sizes > 1))
-        if len(lacking):
-            raise ValueError(
-                f"{_name(names[lacking[0]])} has no {kind} row by is_support, expected at least 1"
-            )
-
-
-def _check_own_classes(collection, n_shots):
-    if n_shots == 0 or (isinstance(n_shots, tuple | list) and n_shots[0] == 0):
-        raise ValueError(f"n_shots={n_shots}; tasks with classes of their own need 1 or more")
-    rows = zip(
-        collection.task_ids.tolist(), collection.sizes, task_classes(collection), strict=True
-    )
-    for name, size, classes in rows:
-        if len(classes) < 2 or len(classes) == size:
-            raise ValueError(
-                f"{_name(name)} has {size} rows of {len(classes)} class(es); with classes of its "
-                "own it needs at least 2, and 2 rows of one of them"
-            )
-
-
-def names_seen(meta):
-    """Names of the columns that the estimator sees; None where X has none."""
-    if not hasattr(meta, "feature_names_in_"):
-        return None
-    names = meta.feature_names_in_.tolist()
-    if meta.task_feature is None:
-        return names
-    name = meta.task_feature if isinstance(meta.task_feature, str) else names[meta.task_feature]
-    return [other for other in names if other != name]
-
-
 def _no_rows_besides(tasks, y, groups):
     """Tasks bring their own targets and ids; `tasks` says what X is."""
     for name, value in (("y", y), ("groups", groups)):
@@ -516,7 +388,3 @@ def check_same_classes(classes, targets):
             f"classes is [{listed(found)}], expected [{listed(targets.classes)}] as in the first "
             "call"
         )
-
-
-def _name(task):
-    return "X" if task is None else f"task {shown(task)}"

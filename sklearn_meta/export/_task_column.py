@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..encoding._input import has_column, names_seen, take_off
+from ..encoding._task_column import has_column, names_seen, take_off
 
 
 class IgnoreTaskFeature(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
