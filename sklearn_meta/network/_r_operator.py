@@ -40,6 +40,8 @@ def hessian_product(at, direction):
     list of (weights, bias)
         ``H U``, summed over tasks where they share the layer, of each where it has its own.
     """
+    if all(part is None for U in direction for part in U or (None,)):
+        return [(np.zeros_like(W), np.zeros_like(b)) for W, b in at.layers]
     R = tangents(at, [_move(*parts) for parts in zip(at.inputs, at.deltas, direction, strict=True)])
     products = []
     for i, layer in enumerate(at.layers):

@@ -862,3 +862,24 @@ def test_query_weights_are_as_many_as_the_steps():
     trajectory = descend(network, start, batch, [[0.1] * 3] * 2)
     with pytest.raises(ValueError, match=r"3 query_weights.* 2"):
         pull_back(trajectory, batch, query_weights=[0.1, 0.2, 1.0])
+
+
+def test_a_direction_that_is_none_in_every_layer_is_0():
+    network = make_network("softmax")
+    rng = np.random.RandomState(0)
+    layers = network.layers(rng.standard_normal(network.layout.size))
+    at = network.run(layers, ragged_batch(rng, network, [3, 2]))
+    for direction in ([None] * 3, [(None, None)] * 3):
+        for part, layer in zip(hessian_product(at, direction), layers, strict=True):
+            for found, like in zip(part, layer, strict=True):
+                np.testing.assert_array_equal(found, np.zeros_like(like))
+
+
+@pytest.mark.parametrize("rate", [None, [0.1, 0.2], np.ones(4), "fast", (0.1, 0.2, 0.3)], ids=str)
+def test_a_rate_that_is_none_is_named(rate):
+    network = make_network("squared_error")
+    rng = np.random.RandomState(0)
+    start = network.layers(rng.standard_normal(network.layout.size))
+    support = ragged_batch(rng, network, [3, 2])
+    with pytest.raises(ValueError, match=r"found the rate .*; expected a float, or a pair"):
+        descend(network, start, support, [[0.1, rate, 0.1]])
