@@ -18,7 +18,7 @@ from ._learned import UNKNOWN, Asked, Learned
 from ._messages import shown, warn
 from ._parameters import PARAMETER_CONSTRAINTS, check_parameters, resolve_algorithm
 from ._runtime import blas_threads
-from .encoding import Encoder, split_estimator
+from .encoding import Encoder, final_step, split_estimator
 from .encoding._input import (
     check_same_classes,
     is_rows,
@@ -850,9 +850,10 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        if isinstance(self.estimator, type) or not hasattr(self.estimator, "__sklearn_tags__"):
+        final = final_step(self.estimator)
+        if isinstance(final, type) or not hasattr(final, "__sklearn_tags__"):
             return tags  # `fit` says what is wrong
-        inner = get_tags(self.estimator)
+        inner = get_tags(final)
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
         tags.target_tags = inner.target_tags

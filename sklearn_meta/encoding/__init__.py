@@ -1,5 +1,5 @@
 """Between the user's terms and the network's: what is handed over, features, targets."""
 
-from ._encoder import Encoded, Encoder, split_estimator
+from ._encoder import Encoded, Encoder, final_step, split_estimator
 
-__all__ = ["Encoded", "Encoder", "split_estimator"]
+__all__ = ["Encoded", "Encoder", "final_step", "split_estimator"]

@@ -164,6 +164,12 @@ def split_estimator(estimator):
     return estimator[-1], estimator[:-1] if len(estimator) > 1 else None
 
 
+def final_step(estimator):
+    """The last of a Pipeline, whose tags are costly, or the estimator that is none."""
+    has_steps = isinstance(estimator, Pipeline) and estimator.steps
+    return estimator.steps[-1][1] if has_steps else estimator
+
+
 def _what_stays(estimator, options):
     """What training that goes on cannot change, in words."""
     mlp, steps = split_estimator(estimator)

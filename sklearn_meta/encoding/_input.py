@@ -16,7 +16,7 @@ from .._compat import check_sample_weight, num_samples, scorer_by_targets
 from .._messages import listed, shown, warn
 from ..tasks import TaskCollection
 from ..tasks._ids import as_array, check_groups, missing_values, sorted_values
-from ._encoder import split_estimator
+from ._encoder import final_step, split_estimator
 from ._features import check_finite
 from ._targets import named_classes
 from ._task_column import check_not_scaled, has_task_column, names_seen, take_off
@@ -171,7 +171,7 @@ def scored_rows(meta, X, y, sample_weight):
     y, n_rows = _check_y(meta, y), num_samples(X)
     if len(y) != n_rows:
         raise ValueError(f"y has {len(y)} entries, expected {n_rows} as X has rows")
-    if not is_classifier(meta.estimator):
+    if not is_classifier(final_step(meta.estimator)):
         check_finite("y", y)
     options = {"allow_all_zero_weights": True}
     return y, None if sample_weight is None else row_weights(sample_weight, X, **options)
@@ -207,7 +207,7 @@ def _collection(kind, meta, X, y, groups, reset):
         raise ValueError(f"X must be rows or a task collection here, got {kind}")
     from_input = _from_rows if kind == "rows" else _from_tasks
     collection, order = from_input(meta, X, y, groups, reset)
-    if not is_classifier(meta.estimator):
+    if not is_classifier(final_step(meta.estimator)):
         check_finite("y", collection.y, collection)
     empty = np.flatnonzero(collection.sizes == 0)
     if len(empty):
@@ -341,7 +341,7 @@ def _check_numeric(meta, X):
 
 def _check_y(meta, y):
     check_array_like(y, "y")
-    if is_classifier(meta.estimator):
+    if is_classifier(final_step(meta.estimator)):
         with naming("y", "a class for each row"):
             return _check_classes(y)
     with naming("y", "numbers"):
