@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
-from ._compat import Interval, InvalidParameterError, validate_parameter_constraints
+from ._compat import Interval, InvalidParameterError, num_samples, validate_parameter_constraints
 from ._messages import shown
 
 DATES = "mM"  # NumPy would take them for numbers, and NaT for -9.2e18
@@ -101,6 +101,13 @@ def check_array_like(values, name):
         raise ValueError(f"{name} has named fields {values.dtype}, expected an array without")
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(f"{name} has masked entries, expected all to be there")
+
+
+def check_length(name, values, expected, why=", one a row of X"):
+    """Raise where values are more or fewer than expected."""
+    found = num_samples(values)
+    if found != expected:
+        raise ValueError(f"{name} has {found} entries, expected {expected}{why}")
 
 
 def check_no_dates(values, name):

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from .._arguments import check_array_like, check_no_dates, naming
+from .._arguments import check_array_like, check_length, check_no_dates, naming
 from .._compat import check_sample_weight, num_samples, scorer_by_targets
 from .._messages import listed, shown, warn
 from ..tasks import TaskCollection
@@ -23,6 +23,7 @@ from ._task_column import check_not_scaled, has_task_column, names_seen, take_of
 
 SAMPLE = 500  # tasks of a distribution, to standardise by, and to validate on
 COLLECTION, DISTRIBUTION = "a task collection", "a distribution of tasks"
+AS_X = " as X has rows"  # of whatever must be as long
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,7 @@ def row_weights(sample_weight, X, **options):
     """What each row of X counts, finite and not negative."""
     if not np.isscalar(sample_weight):
         check_array_like(sample_weight, "sample_weight")
-        n_found, n_rows = num_samples(sample_weight), num_samples(X)
-        if n_found != n_rows:
-            raise ValueError(
-                f"sample_weight has {n_found} entries, expected {n_rows} as X has rows"
-            )
+        check_length("sample_weight", sample_weight, num_samples(X), AS_X)
     with naming("sample_weight", "a number for each row"):
         check_no_dates(sample_weight, "sample_weight")
         weight = check_sample_weight(
@@ -168,9 +165,8 @@ def row_weights(sample_weight, X, **options):
 def scored_rows(meta, X, y, sample_weight):
     """Targets and weights of rows X to score, checked."""
     check_array_like(X, "X")
-    y, n_rows = _check_y(meta, y), num_samples(X)
-    if len(y) != n_rows:
-        raise ValueError(f"y has {len(y)} entries, expected {n_rows} as X has rows")
+    y = _check_y(meta, y)
+    check_length("y", y, num_samples(X), AS_X)
     if not is_classifier(final_step(meta.estimator)):
         check_finite("y", y)
     options = {"allow_all_zero_weights": True}
@@ -197,8 +193,7 @@ def check_no_others(*others):
         if values is None:
             continue
         check_array_like(values, name)
-        if num_samples(values):
-            raise ValueError(f"{name} has {num_samples(values)} entries, expected 0 as X has rows")
+        check_length(name, values, 0, AS_X)
 
 
 def _collection(kind, meta, X, y, groups, reset):
@@ -271,8 +266,7 @@ def _from_rows(meta, X, y, groups, reset):
         )
     rows, groups = _split_rows(meta, X, groups, reset=reset)
     y = _check_y(meta, y)
-    if num_samples(rows) != len(y):
-        raise ValueError(f"y has {len(y)} entries, expected {num_samples(rows)} as X has rows")
+    check_length("y", y, num_samples(rows), AS_X)
     if groups is None:
         return TaskCollection(rows, y, np.array([0, len(y)]), np.array([None])), slice(None)
     numbered = TaskCollection.from_arrays(rows, np.arange(len(y)), groups)

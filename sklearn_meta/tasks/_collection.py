@@ -5,7 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
-from .._arguments import check_array_like, naming
+from .._arguments import check_array_like, check_length, naming
 from .._compat import num_features, num_samples, safe_indexing
 from .._messages import listed, of_task, shown
 from .._ragged import PER_ROW, PER_TASK, Ragged, as_offsets
@@ -72,7 +72,7 @@ class TaskCollection(Ragged):
         fields["offsets"] = _check_offsets(self.offsets, n_rows, len(fields["task_ids"]))
         for name in ("y", "is_support"):
             if fields[name] is not None:
-                _check_length(name, fields[name], n_rows)
+                check_length(name, fields[name], n_rows)
         if not isinstance(self.shared_labels, bool | np.bool_):
             raise ValueError(
                 f"shared_labels must be True or False, got {shown(self.shared_labels)}"
@@ -105,9 +105,9 @@ class TaskCollection(Ragged):
         """
         X, y, is_support = check_rows(X), _targets(y, "y"), _check_marks(is_support)
         task_ids, counts, order = sort_by_task(check_groups(groups, num_samples(X)))
-        _check_length("y", y, num_samples(X))
+        check_length("y", y, num_samples(X))
         if is_support is not None:
-            _check_length("is_support", is_support, num_samples(X))
+            check_length("is_support", is_support, num_samples(X))
         if order is not None:
             X, y = safe_indexing(X, order), y[order]
             is_support = None if is_support is None else is_support[order]
@@ -195,7 +195,7 @@ class TaskCollection(Ragged):
         ys = [_targets(y, of_task("y", name)) for name, (_, y) in zip(ids, pairs, strict=True)]
         for name, X, y in zip(ids, Xs, ys, strict=True):
             _check_alike(of_task("X", name), _columns(X), _columns(Xs[0]), ids[0])
-            _check_length(of_task("y", name), y, num_samples(X))
+            check_length(of_task("y", name), y, num_samples(X))
             _check_alike(of_task("y", name), y.shape[1:], ys[0].shape[1:], ids[0])
             _check_alike(of_task("y", name), kinds_of(y.ravel()), kinds_of(ys[0].ravel()), ids[0])
         offsets = as_offsets([len(y) for y in ys])
@@ -396,8 +396,3 @@ def _columns(X):
 def _check_alike(name, found, expected, first):
     if found != expected:
         raise ValueError(f"{name} has {found}, expected {expected} as in task {shown(first)}")
-
-
-def _check_length(name, values, expected, each="row of X"):
-    if len(values) != expected:
-        raise ValueError(f"{name} has {len(values)} entries, expected {expected}, one a {each}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._arguments import check_array_like, naming
+from .._arguments import check_array_like, check_length, naming
 from .._compat import is_pandas_na
 from .._messages import listed, shown
 
@@ -28,8 +28,7 @@ def check_groups(groups, n_rows, name="groups", each="row of X"):
         raise ValueError(
             f"{name} has the dtype {groups.dtype}, expected ids such as numbers, text or dates"
         )
-    if len(groups) != n_rows:
-        raise ValueError(f"{name} has {len(groups)} entries, expected {n_rows}, one a {each}")
+    check_length(name, groups, n_rows, f", one a {each}")
     missing = missing_values(groups)
     if missing.any():
         place = int(np.flatnonzero(missing)[0])

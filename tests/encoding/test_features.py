@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.impute import SimpleImputer  # noqa: F401, of a line that a message shows
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 from sklearn.neural_network import MLPRegressor
@@ -158,7 +158,8 @@ def test_the_line_that_mends_missing_features_works_as_the_message_shows_it():
         MetaLearner(mlp, max_iter=2).fit(X, X[:, 0], groups)
     line = str(error.value).rpartition("inside the Pipeline, ")[2]
     assert line.startswith("MetaLearner(make_pipeline(SimpleImputer(), ")
-    meta = eval(line, globals() | {"mlp": mlp})
+    names = (MetaLearner, make_pipeline, SimpleImputer, StandardScaler)
+    meta = eval(line, {"mlp": mlp} | {name.__name__: name for name in names})
     meta.set_params(max_iter=2).fit(X, X[:, 0], groups)
     assert np.isfinite(meta.adapt(X[5:10], X[5:10, 0]).predict(X)).all()
 
