@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._runtime import blas_threads, quiet
+from ._slower import learn_slower
 from .tasks._episodes import EpisodeSampler
 
 
@@ -90,7 +91,7 @@ def query_losses(adapted, network, query):
 
 def mean_query_loss(algorithm, network, params, support, query):
     """Mean over tasks of the mean loss over query rows."""
-    adapted = algorithm.learn(network, params, support)
+    adapted = learn_slower(algorithm, network, params, support).adapted
     _, losses = query_losses(adapted, network, query)
     return float(np.einsum("tm,tm->t", losses, query.share).mean())
 

@@ -1,7 +1,6 @@
 """The learned learning algorithm as an estimator: its `fit` is adaptation."""
 
 import copy
-from dataclasses import replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
@@ -152,9 +151,9 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
             rows, labels = _rows_of_one_task(meta, X), self._labels(meta, y)
             adapted = copy.copy(meta).fit_adapt(rows, labels, sample_weight=sample_weight)
         if is_classifier(meta):
-            if meta._learned.encoder.shared_labels:
+            if meta._served.learned.encoder.shared_labels:
                 among = self._shared_classes(labels, sample_weight)
-                adapted._current = replace(adapted._current, among=among)
+                adapted._served = adapted._served.among(among)
             self.classes_ = self._as_in_y(adapted.classes_)
         self.meta_learner_, self.n_features_in_ = adapted, meta.n_features_in_
         if hasattr(meta, "feature_names_in_"):
@@ -205,8 +204,8 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         with naming("y", "a class for each row"):
             y = column_or_1d(as_array(y, "y"), warn=True)
         if not self._numbered:
-            if meta._learned.encoder.shared_labels:
-                _check_not_numbered(y, meta._learned.encoder.targets.classes)
+            if meta._served.learned.encoder.shared_labels:
+                _check_not_numbered(y, meta._served.learned.encoder.targets.classes)
             return y
         numbers, classes = column_or_1d(y), np.asarray(self.classes)
         wrong = [number for number in np.unique(numbers) if number not in range(len(classes))]

@@ -7,6 +7,7 @@ import numpy as np
 
 MOST_NAMED = 5  # in a message
 LONGEST = 200  # characters of what a user handed over
+OURS = "sklearn_meta.", "sklearn.callback."  # modules through which a user's call goes
 
 
 def plain(value):
@@ -45,6 +46,6 @@ def inner_rate(algorithm, before="", after=""):
 def warn(message, category=UserWarning):
     """A warning that points at the line outside of this package that led to it."""
     level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("sklearn_meta."):
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(OURS):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)

@@ -12,13 +12,28 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._arguments import check_values
+from ._callbacks import Callbacks
+from ._compat import CallbackSupportMixin, with_callbacks
 from ._evaluation import evaluate
 from ._few_shot_learner import FewShotLearner, agreement
-from ._learned import UNKNOWN, Asked, Learned
+from ._learned import UNKNOWN, Asked
 from ._messages import shown, warn
+from ._meta_training import (
+    MetaTraining,
+    check_same_layout,
+    conclude,
+    encode,
+    encode_training,
+    encoder_options,
+    episode_options,
+    first_state,
+    rates,
+)
 from ._parameters import PARAMETER_CONSTRAINTS, check_parameters, resolve_algorithm
 from ._runtime import blas_threads
-from .encoding import Encoder, final_step, split_estimator
+from ._served import REPLACING, Served
+from ._training_run import INTERRUPTED, run, warn_of_skipped_step
+from .encoding import final_step
 from .encoding._input import (
     check_same_classes,
     is_rows,
@@ -26,16 +41,13 @@ from .encoding._input import (
     scored_rows,
     support_tasks,
     task_collection,
-    task_source,
 )
-from .encoding._learnable import learnable, warn_of_one_task
-from .encoding._task_column import names_seen
+from .encoding._learnable import learnable
 from .export import ignore_task_feature
 from .network import both_classes
 from .tasks._episodes import EpisodeSampler
 from .tasks._ids import kinds_of
-from .tasks._streams import CollectionStream, DistributionStream
-from .training import EarlyStopping, LossCurve, Trainer, TrainingState, multiplications
+from .training import LossCurve, Progress, Saved, multiplications
 
 # of scikit-learn's HTML representation: the page of the class in the reference
 DOC_LINK = (
@@ -45,13 +57,12 @@ DOC_LINK = (
 STATE_VERSION = 1  # of what a pickle holds; another cannot be taken over
 SWITCH = {"return_std": ["boolean"]}
 TAKING_GROUPS = "fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"
-VALIDATION_EPISODES = 100  # at least, however few the validation tasks
 
 
 def _learns_classes(meta):
     """Whether it is a classifier: once fitted, as it was fitted."""
-    learned = vars(meta).get("_learned")
-    return is_classifier(meta) if learned is None else learned.encoder.is_classifier
+    served = vars(meta).get("_served")
+    return is_classifier(meta) if served is None else served.learned.encoder.is_classifier
 
 
 def _classifies(meta):
@@ -60,7 +71,7 @@ def _classifies(meta):
     return True
 
 
-class MetaLearner(MetaEstimatorMixin, BaseEstimator):
+class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """Learn from many small related data sets how to learn a new one.
 
     A task is a small data set: one store, patient, assay, alphabet. `fit` learns from many
@@ -97,6 +108,9 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         Tasks in a meta-step.
     max_iter : int, default=3000
         Meta-steps.
+    max_grad_norm : float or None, default=10.0
+        A meta-gradient that is longer is shortened to this length, its direction kept, so that one
+        task cannot throw training off; None: never. On standardised data lengths are 0.1 to 5.
     tol : float, default=1e-4
         Improvement of the validation score that counts.
     validation_interval : int, default=50
@@ -127,15 +141,20 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         What `predict` does with rows of a task that was never adapted: the prior, with a warning
         that counts them or without; or an error.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last fit's parameters, features and targets
-        standardised as they were.
+        Whether `fit` goes on from the last fit, features and targets standardised as they were:
+        with the same tasks and parameters as if it had never stopped, so that twice 100 meta-steps
+        are 200 to the bit; with others from the parameters that were kept, judged anew.
+    checkpoint : str, path or None, default=None
+        A directory in which `fit` saves its state at every evaluation, until it is done. Killed at
+        whatever moment, the same `fit` goes on from there and ends with the same numbers to the
+        bit; with other tasks or parameters it raises. The file is a pickle: load no one else's.
     n_jobs : int, default=None
         Threads over which many tasks are adapted.
     random_state : int, RandomState or None, default=None
         Of initial weights, held-out tasks and episodes. An int makes `fit` repeatable to the
         bit.
     verbose : bool, default=False
-        Print the progress of training.
+        Print a line an evaluation, and in the end why training ended and what was kept.
 
     Attributes
     ----------
@@ -149,9 +168,10 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
         Of a classifier.
     loss_curve_ : list of float
-        Loss of each meta-step.
+        Loss of each meta-step; NaN where that or its gradient was not finite, and it was skipped.
     validation_scores_ : list of float or None
-        Negative mean query loss on the validation tasks at each evaluation of `fit`.
+        Negative mean query loss on the validation tasks at each evaluation of `fit`; None without
+        `early_stopping`.
     best_iter_ : int
         The meta-step whose parameters were kept, in `fit`.
     n_iter_ : int
@@ -174,6 +194,11 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     `sample_weight` weighs the rows that a task is adapted to, in `fit_adapt`, `adapt` and
     `learner_`: a row of weight 2 counts as that row twice. `fit` takes none, since it draws
     episodes of rows at random: there, a weight could not be the same as repetition.
+
+    A fitted MetaLearner can be used from any number of threads: `predict`, `adapt`, `score` and
+    `fit_adapt` see the state of one moment, and no call undoes what another has done.
+
+    With scikit-learn 1.9, `set_callbacks` takes its callbacks: each evaluation is a task of `fit`.
 
     Losses are means over rows, with no factor 1/2. What is validated, kept and adapted from is
     the running average of the parameters over about the last 100 meta-steps.
@@ -225,6 +250,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         meta_lr=1e-3,
         meta_batch_size=16,
         max_iter=3000,
+        max_grad_norm=10.0,
         tol=1e-4,
         validation_interval=50,
         n_iter_no_change=10,
@@ -236,6 +262,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         adapt_training_tasks=True,
         handle_unknown="warn",
         warm_start=False,
+        checkpoint=None,
         n_jobs=None,
         random_state=None,
         verbose=False,
@@ -249,6 +276,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         self.meta_lr = meta_lr
         self.meta_batch_size = meta_batch_size
         self.max_iter = max_iter
+        self.max_grad_norm = max_grad_norm
         self.tol = tol
         self.validation_interval = validation_interval
         self.n_iter_no_change = n_iter_no_change
@@ -260,6 +288,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         self.adapt_training_tasks = adapt_training_tasks
         self.handle_unknown = handle_unknown
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -291,6 +320,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             )
         super().__setstate__(state)
 
+    @with_callbacks
     def fit(self, X, y=None, groups=None):
         """Learn from many tasks how to learn a task.
 
@@ -316,18 +346,26 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the tasks, rows or parameters will not do; nothing is changed then.
+            If the tasks, rows or parameters will not do, the checkpoint is of another training,
+            or training diverged before there was anything to keep; nothing is changed then.
 
         Warns
         -----
+        ConvergenceWarning
+            If training diverged, and the best parameters until then are kept; if they do worse
+            than the mean of the training rows; if `max_iter` ended training that still improved.
         UserWarning
-            If a distribution has too little to split, and early stopping so validates on what
-            is trained on.
+            If training was interrupted (Ctrl-C), and the best parameters until then are kept; if
+            the training tasks could not be adapted; if a distribution has too little to split, and
+            early stopping so validates on what is trained on.
         """
         check_parameters(self)
-        fitted = copy.copy(self)  # self stays as it is if anything goes wrong
-        fitted._fit(X, y, groups)
-        self.__dict__ = vars(fitted)
+        with Callbacks.of(self, X, y, groups) as callbacks:
+            fitted = copy.copy(self)  # self stays as it is if anything goes wrong
+            checkpoint = fitted._fit(X, y, groups, callbacks)
+            self._become(fitted)
+        if checkpoint is not None:
+            checkpoint.clear()
         return self
 
     def partial_fit(self, X, y=None, groups=None, classes=None):
@@ -346,11 +384,16 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         self : MetaLearner
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the meta-step was skipped, since its loss or gradient was not finite.
         """
         check_parameters(self)
         fitted = copy.copy(self)
         fitted._partial_fit(X, y, groups, classes)
-        self.__dict__ = vars(fitted)
+        self._become(fitted)
         return self
 
     def fit_adapt(self, X, y=None, groups=None, sample_weight=None):
@@ -379,8 +422,13 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             If rows, tasks or weights will not do; nothing is changed then.
         """
         check_is_fitted(self)
-        self._serve(self._encode_support(X, y, groups, sample_weight))
-        return self
+        while True:  # once more, where another thread has fitted anew meanwhile
+            now = self._as_fitted()
+            tasks = now._learn(now._encode_support(X, y, groups, sample_weight))
+            with REPLACING:
+                if self._served.learned is now._served.learned:
+                    self._served = self._served.adding(tasks)
+                    return self
 
     def adapt(self, X, y, sample_weight=None):
         """Learn a new task without changing self.
@@ -406,12 +454,13 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             If rows or weights will not do, or are of more than one task.
         """
         check_is_fitted(self)
-        encoded, learned = self._encode_support(X, y, None, sample_weight), self._learned
+        now = self._as_fitted()
+        encoded, learned = now._encode_support(X, y, None, sample_weight), now._served.learned
         if len(encoded.ids) != 1:
             raise ValueError(f"adapt takes the rows of one task, got {len(encoded.ids)} tasks")
         if not len(encoded.arrays.X):
-            return self._take_ids_too(learned.export_prior())
-        return self._take_ids_too(learned.export(learned.learn(encoded), 0))
+            return now._take_ids_too(learned.export_prior())
+        return now._take_ids_too(learned.export(learned.learn(encoded), 0))
 
     @property
     def learner_(self):
@@ -432,7 +481,8 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
     def tasks_(self):
         """Ids of the tasks that `predict` serves by id."""
         check_is_fitted(self)
-        return np.array([]) if self._known is None else self._known.ids
+        known = self._served.known
+        return np.array([]) if known is None else known.ids
 
     @property
     def classes_(self):
@@ -441,12 +491,13 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         Where each task has classes of its own: those of the task that was adapted without an
         id, or if there is none, of all adapted tasks.
         """
-        if "_learned" not in vars(self) or not self._learned.encoder.is_classifier:
+        served = vars(self).get("_served")
+        if served is None or not served.learned.encoder.is_classifier:
             raise AttributeError(f"{type(self).__name__} has no classes_")
-        if self._learned.encoder.shared_labels:
-            among = None if self._current is None else self._current.among
-            return self._learned.encoder.targets.classes if among is None else among
-        tasks = self._current or self._known
+        if served.learned.encoder.shared_labels:
+            among = None if served.current is None else served.current.among
+            return served.learned.encoder.targets.classes if among is None else among
+        tasks = served.current or served.known
         if tasks is None:
             raise AttributeError("each task has classes of its own, and none was adapted yet")
         return tasks.all_classes
@@ -478,7 +529,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         check_values(SWITCH, {"return_std": return_std}, "predict")
         if return_std and _learns_classes(self):
             raise ValueError("return_std is for regression; predict_proba has one for classes")
-        asked, learned = self._ask(X, groups), self._learned
+        asked, learned = self._ask(X, groups)
         classes = None if asked.tasks is None else asked.tasks.classes
         predicted = learned.decode(learned.outputs(asked), asked.place, classes)
         if not return_std:
@@ -505,7 +556,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             Only with `return_std`.
         """
         check_values(SWITCH, {"return_std": return_std}, "predict_proba")
-        asked, learned = self._ask(X, groups), self._learned
+        asked, learned = self._ask(X, groups)
         proba = learned.network.loss.mean(learned.outputs(asked))
         std = learned.std(asked) if return_std else None
         if proba.shape[1] == 1:
@@ -552,89 +603,131 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             Of tasks, the mean over tasks; where targets hardly vary, R2 may be far below 0.
         """
         check_is_fitted(self)
-        metric = accuracy_score if _learns_classes(self) else r2_score
+        now = self._as_fitted()
+        metric = accuracy_score if _learns_classes(now) else r2_score
         if is_rows(X):
             if y is None:
                 raise ValueError("score of rows requires y, got None")
-            y, sample_weight = scored_rows(self._as_fitted(), X, y, sample_weight)
-            return agreement(metric, y, self.predict(X, groups=groups), sample_weight)
+            y, sample_weight = scored_rows(now, X, y, sample_weight)
+            return agreement(metric, y, now.predict(X, groups=groups), sample_weight)
         if sample_weight is not None:
             raise ValueError("sample_weight weighs rows; with a task collection it must be None")
         self._check_now("support_order", "n_jobs")
-        tasks = task_collection(self._as_fitted(), X, y, groups)
-        own_classes = not self._learned.encoder.shared_labels
+        tasks, learned = task_collection(now, X, y, groups), now._served.learned
+        own_classes = not learned.encoder.shared_labels
         tasks = tasks.take(np.flatnonzero(learnable(tasks, "half", own_classes=own_classes)))
-        found = evaluate(self._learned, tasks, support_order=self.support_order, n_jobs=self.n_jobs)
+        found = evaluate(learned, tasks, support_order=self.support_order, n_jobs=self.n_jobs)
         starts = np.searchsorted(found.task, np.arange(1, len(tasks)))
         pairs = zip(
             *(np.split(v, starts) for v in (tasks.y[found.row], found.predicted)), strict=True
         )
         scores = [
-            agreement(metric, *pair) for pair in pairs if len(pair[0]) > 1 or _learns_classes(self)
+            agreement(metric, *pair) for pair in pairs if len(pair[0]) > 1 or _learns_classes(now)
         ]
         if not scores:
             raise ValueError("R2 needs a task with 2 or more query rows; found none")
         return float(np.mean(scores))
 
-    def _fit(self, X, y, groups):
-        random_state = check_random_state(self.random_state)
-        before = getattr(self, "_learned", None) if self.warm_start else None
-        if before is not None:
-            self._check_task_feature("warm_start=True")
-        source = task_source(self, X, y, groups, random_state, reset=before is None)
-        encoder, encoded, trained = self._encode(source.tasks, before)
-        if source.is_rows:
-            warn_of_one_task(source.tasks)
-        stream, validation = self._episodes(source, encoder, encoded, trained, random_state)
-        algorithm = clone(resolve_algorithm(self.algorithm))
-        params = algorithm.init_params(encoder.network, random_state, encoder.dtype)
-        if before is not None:
-            params = _warm_params(params, before.params)
-        state = self._start(params, encoder.network, random_state)
-        trainer = self._train(algorithm, encoder.network, stream, validation, state)
-        trainer.warn_if_useless(encoded.arrays.y.mean(axis=0))
-        self._keep(encoder, algorithm, trainer.kept, validation, state)
-        state.rebase(self._learned.params)
-        self._forget(len(source.tasks))
-        if source.draw is None and self.adapt_training_tasks:
-            self._serve(encoded)
+    def _fit(self, X, y, groups, callbacks):
+        """Fit; the checkpoint that is of no further use."""
+        before = self._before_warm_start()
+        training = MetaTraining.set_up(self, X, y, groups, before)
+        attributes = partial(self._as_if_fitted, training)
+        ended = run(training, self.verbose, callbacks, attributes)
+        self._take(training)
+        if self.adapt_training_tasks:
+            self._adapt_training_tasks(training)
+        return None if ended == INTERRUPTED else training.checkpoint
+
+    def _before_warm_start(self):
+        """What a warm start goes on from; None where there is none."""
+        if not self.warm_start or not hasattr(self, "_served"):
+            return None
+        self._check_task_feature("warm_start=True")
+        progress = self._training.progress._replace(loss_curve=self._loss_curve.to_list())
+        return self._served.learned, self._training._replace(progress=progress)
+
+    def _take(self, training):
+        """What was trained, as attributes."""
+        trainer, saved = training.trainer, training.saved
+        stopping = trainer.early_stopping
+        self.validation_scores_ = None if stopping is None else list(stopping.scores)
+        self.best_iter_ = trainer.best_iter
+        memory = saved._replace(progress=saved.progress._replace(loss_curve=None))
+        curve = LossCurve(trainer.loss_curve)
+        self._keep(training.conclude(), memory, curve, len(training.source.tasks))
+
+    def _adapt_training_tasks(self, training):
+        """Serve them, too. What stands in the way of that costs nothing that was learned."""
+        if training.source.draw is not None:
+            return
+        try:
+            self._served = self._served.adding(self._learn(training.encoded))
+        except (ValueError, MemoryError, KeyboardInterrupt) as error:
+            why = shown(error, str) or "it was interrupted"
+            warn(f"fit is done, but the training tasks were not adapted: {why}")
 
     def _partial_fit(self, X, y, groups, classes):
-        before = getattr(self, "_learned", None)
+        served = getattr(self, "_served", None)
+        before = None if served is None else served.learned
         if before is not None:
             before.encoder.check_same(self.estimator, **before.encoder.options)
             self._check_task_feature("partial_fit")
         tasks = task_collection(self, X, y, groups, reset=before is None)
         if before is None:
-            encoder, encoded, trained = self._encode(tasks, classes=classes)
-            algorithm = clone(resolve_algorithm(self.algorithm))
+            encoder, encoded, numbers = encode(self, tasks, classes=classes)
             random_state = check_random_state(self.random_state)
-            params = algorithm.init_params(encoder.network, random_state, encoder.dtype)
-            state, curve = self._start(params, encoder.network, random_state), LossCurve()
+            seed = copy.deepcopy(random_state)
+            algorithm, state = first_state(self, encoder, random_state)
+            curve = LossCurve()
         else:
             encoder, algorithm = before.encoder, self._same_kind(before)
-            encoder.check_same(self.estimator, **self._options(tasks))
-            state, curve = self._training.copy(), self._loss_curve
-            state.alpha = split_estimator(self.estimator)[0].alpha
+            encoder.check_same(self.estimator, **encoder_options(self, tasks))
             if classes is not None:
                 check_same_classes(classes, encoder.targets)
-            encoded, trained = self._encode_training(tasks, encoder)
-            state.optimizer.learning_rate = self.meta_lr
-        sampler = EpisodeSampler(encoded.arrays, **self._episode_options())
-        episode = sampler.draw(trained, state.random_state)
+            encoded, numbers = encode_training(self, tasks, encoder)
+            state, seed, curve = self._state_to_go_on(), self._training.seed, self._loss_curve
+        sampler = EpisodeSampler(encoded.arrays, **episode_options(self))
+        episode = sampler.draw(numbers, state.random_state)
         with blas_threads(multiplications(encoder.network, *episode)):
             loss = state.step(algorithm, encoder.network, *episode)
-        self._loss_curve = curve.append(loss)
-        self._keep(encoder, algorithm, state.averaged, episode, state)
-        self._forget(len(tasks))
+        if np.isnan(loss):
+            warn_of_skipped_step(algorithm, state)
+        learned = conclude(encoder, algorithm, state.averaged, episode)
+        memory = Saved(None, seed, Progress(state, None, None, None))
+        self._keep(learned, memory, curve.append(loss), len(tasks))
         if self.adapt_training_tasks:
-            self._serve(encoded)
+            self._served = self._served.adding(self._learn(encoded))
+
+    def _state_to_go_on(self):
+        """A state of one's own, after `fit` with the parameters that were kept."""
+        state = self._training.progress.state.copy()
+        if self._training.identity is not None:
+            state.rebase(self._served.learned.params)
+        state.set_rates(**rates(self))
+        return state
 
     def _as_fitted(self):
-        """As it was fitted: what rows are does not change with parameters that are set later."""
-        fitted = object.__new__(type(self))
-        vars(fitted).update(vars(self) | self._fitted_with)
+        """As it was fitted, and is at this moment: a copy of which other threads know nothing.
+
+        What rows are does not change with parameters that are set later.
+        """
+        state, fitted = dict(vars(self)), object.__new__(type(self))
+        vars(fitted).update(state | state["_fitted_with"])
         return fitted
+
+    def _become(self, fitted):
+        """Take everything over in a single statement, which other threads see or do not."""
+        with REPLACING:
+            self.__dict__ = vars(fitted)
+
+    def _as_if_fitted(self, training):
+        """The attributes, were training to end now."""
+        fitted = copy.copy(self)
+        fitted._take(training)
+        if self.adapt_training_tasks:
+            fitted._adapt_training_tasks(training)
+        return vars(fitted)
 
     def _check_now(self, *names):
         """Parameters that count after `fit` may have been set since."""
@@ -652,167 +745,61 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         algorithm = clone(resolve_algorithm(self.algorithm))
         if repr(algorithm) == repr(before.algorithm):
             return before.algorithm
-        shapes = before.params.layout.shapes
-        fresh = algorithm.init_params(
-            before.network, np.random.RandomState(0), before.encoder.dtype
-        )
-        if type(algorithm) is not type(before.algorithm) or fresh.layout.shapes != shapes:
+        if type(algorithm) is not type(before.algorithm):
             raise ValueError(
-                f"partial_fit goes on with algorithm={before.algorithm}, found {algorithm}, whose "
-                "parameters are others; fit anew"
+                f"partial_fit goes on with algorithm={before.algorithm}, found {algorithm}; fit "
+                "anew"
             )
+        random_state = np.random.RandomState(0)
+        fresh = algorithm.init_params(before.network, random_state, before.encoder.dtype)
+        check_same_layout("partial_fit", algorithm, fresh, before.params)
         return algorithm
 
-    def _encode(self, tasks, before=None, classes=None):
-        """An encoder fitted to tasks, or as it was before; these encoded; and which to train on."""
-        options = self._options(tasks)
-        if before is not None:
-            encoder = before.encoder.renew(self.estimator, **options)
-            return encoder, *self._encode_training(tasks, encoder)
-        own_classes = is_classifier(self) and not options["shared_labels"]
-        tasks, trained = self._learnable(tasks, own_classes)
-        encoder, encoded = Encoder.fit_encode(
-            self.estimator, tasks, classes=classes, feature_names=names_seen(self), **options
-        )
-        return encoder, encoded, trained
-
-    def _options(self, tasks):
-        """The encoder's, as the parameters and the tasks have them."""
-        _, steps = split_estimator(self.estimator)
-        auto = self.shared_labels == "auto", self.standardize == "auto"
-        return {
-            "shared_labels": tasks.shared_labels if auto[0] else self.shared_labels,
-            "normalize_y": self.normalize_y,
-            "standardize": steps is None if auto[1] else self.standardize,
+    def _keep(self, learned, memory, curve, n_tasks):
+        """What was learned, and where training was; what was adapted with the old is no more."""
+        self._served, self._training, self._loss_curve = Served(learned), memory, curve
+        self._fitted_with = {
+            "estimator": learned.encoder.estimator,
+            "task_feature": self.task_feature,
         }
-
-    def _encode_training(self, tasks, encoder):
-        """Tasks encoded, and the numbers of those to train on."""
-        tasks, trained = self._learnable(tasks, not encoder.shared_labels)
-        return encoder.encode(tasks), trained
-
-    def _learnable(self, tasks, own_classes):
-        """Tasks that can be adapted to, and the numbers of those to train on."""
-        numbers = np.flatnonzero(learnable(tasks, self.n_shots, own_classes=own_classes))
-        if own_classes:  # a task of one row has one class, which tells nothing apart
-            return tasks.take(numbers), np.arange(len(numbers))
-        return tasks, numbers
-
-    def _episodes(self, source, encoder, encoded, trained, random_state):
-        """A stream of episodes to train on, and the episode of the validation tasks."""
-        options, arrays = self._episode_options(), encoded.arrays
-        if source.draw is None:
-            sampler = EpisodeSampler(arrays, **options)
-            training, validation = self._split_tasks(trained, random_state)
-            stream = CollectionStream(sampler, training, self.meta_batch_size)
-            return stream, sampler.draw(validation, random_state)
-
-        sample = partial(self._sample, source, encoder)
-        task_size = arrays.X.size / len(arrays)
-        stream = DistributionStream(sample, options, self.meta_batch_size, task_size)
-        if source.validation is not None:
-            encoded, trained = self._encode_training(source.validation, encoder)
-        sampler = EpisodeSampler(encoded.arrays, **options)
-        return stream, sampler.draw(trained, random_state)
-
-    def _sample(self, source, encoder, n_tasks, random_state):
-        """Tasks of a distribution to train on, encoded."""
-        encoded, trained = self._encode_training(source.draw(n_tasks, random_state), encoder)
-        if len(trained) < n_tasks:
-            raise ValueError(
-                f"sample({n_tasks}, ...) of the distribution gave {n_tasks - len(trained)} tasks "
-                f"of one row, which n_shots={self.n_shots!r} cannot train on"
-            )
-        return encoded.arrays
-
-    def _episode_options(self):
-        return {
-            "n_shots": self.n_shots,
-            "n_query": self.n_query,
-            "support_order": self.support_order,
-        }
-
-    def _split_tasks(self, tasks, random_state):
-        """Tasks to train on, and those to validate on, repeated until their episodes suffice.
-
-        Where there are too few to hold any out, the training tasks validate.
-        """
-        order = tasks[random_state.permutation(len(tasks))]
-        n_held_out = round(self.validation_fraction * len(tasks)) if self.early_stopping else 0
-        n_held_out = min(n_held_out, len(tasks) - 1)
-        validation = order[:n_held_out] if n_held_out else order
-        repeats = -(-VALIDATION_EPISODES // len(validation))
-        return order[n_held_out:], np.tile(validation, repeats)
-
-    def _start(self, params, network, random_state):
-        mlp, _ = split_estimator(self.estimator)
-        return TrainingState.start(
-            params, network, random_state, meta_lr=self.meta_lr, alpha=mlp.alpha
-        )
-
-    def _train(self, *parts):
-        """A trainer made of these parts that has done its work, and its history as attributes."""
-        stopping = EarlyStopping(self.tol, self.n_iter_no_change) if self.early_stopping else None
-        options = {"max_iter": self.max_iter, "validation_interval": self.validation_interval}
-        trainer = Trainer(*parts, stopping, **options)
-        for report in trainer:
-            if self.verbose:
-                print(report)
-        self._loss_curve, self.best_iter_ = LossCurve(trainer.loss_curve), trainer.best_iter
-        self.validation_scores_ = stopping and stopping.scores
-        return trainer
-
-    def _keep(self, encoder, algorithm, params, validation, state):
-        """Take parameters as the meta-learned ones; training would go on from them."""
-        params = algorithm.calibrate(encoder.network, params, *validation)
-        self._learned, self._training = Learned(encoder, algorithm, params), state
-        self.algorithm_ = algorithm
-        self._fitted_with = {"estimator": encoder.estimator, "task_feature": self.task_feature}
-        self.estimator_ = self._take_ids_too(self._learned.export_prior())
-        self.n_iter_ = state.n_iter
-
-    def _forget(self, n_tasks):
-        """The parameters have moved on: what was adapted with the old ones is no more."""
-        self.n_tasks_ = n_tasks
-        self._known = self._current = None
+        self.algorithm_, self.n_tasks_ = learned.algorithm, n_tasks
+        self.estimator_ = self._take_ids_too(learned.export_prior())
+        self.n_iter_ = memory.progress.state.n_iter
 
     def _encode_support(self, X, y, groups, sample_weight):
         """Support rows in numbers."""
-        tasks, weight = support_tasks(self._as_fitted(), X, y, groups, sample_weight)
-        encoder = self._learned.encoder
+        tasks, weight = support_tasks(self, X, y, groups, sample_weight)
+        encoder = self._served.learned.encoder
         return encoder.nothing() if tasks is None else encoder.encode(tasks, weight)
 
     def _adapt_to_nothing(self):
         """As `fit_adapt` without rows."""
-        self._serve(self._learned.encoder.nothing())
+        self._served = self._served.adding(self._learn(self._served.learned.encoder.nothing()))
         return self
 
     def _take_ids_too(self, exported):
         fitted = self._as_fitted()
         return exported if fitted.task_feature is None else ignore_task_feature(exported, fitted)
 
-    def _serve(self, encoded):
-        """Learn tasks and serve them from now on."""
+    def _learn(self, encoded):
+        """Encoded tasks, learned."""
         self._check_now("n_jobs")
-        tasks = self._learned.learn(encoded, self.n_jobs)
-        if len(tasks) == 1 and tasks.ids[0] is None:
-            self._current = tasks
-        else:
-            self._known = tasks if self._known is None else self._known.merge(tasks)
+        return self._served.learned.learn(encoded, self.n_jobs)
 
     def _ask(self, X, groups):
-        """Rows to predict, encoded, and where their tasks are found."""
+        """Rows to predict, encoded, and where their tasks are found; and what was meta-learned."""
         check_is_fitted(self)
-        rows, groups = query_rows(self._as_fitted(), X, groups)
-        X = self._learned.encoder.features.transform(rows)
-        tasks = self._current if groups is None else self._known
+        now = self._as_fitted()
+        served, (rows, groups) = now._served, query_rows(now, X, groups)
+        X = served.learned.encoder.features.transform(rows)
+        tasks = served.current if groups is None else served.known
         if tasks is None:
             place = np.full(len(X), UNKNOWN)
         else:
             place = np.zeros(len(X), int) if groups is None else tasks.find(groups)
         if np.any(place == UNKNOWN):
-            self._check_unknown(groups, place)
-        return Asked(X, place, tasks)
+            now._check_unknown(groups, place)
+        return Asked(X, place, tasks), served.learned
 
     def _check_unknown(self, groups, place):
         """What is to be done about rows of unknown tasks: a warning, an error, or nothing."""
@@ -820,14 +807,14 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
         unknown = place == UNKNOWN
         if groups is None:
             what = "the rows name no task, and fit_adapt was given none without an id"
-            served = "" if self._known is None else "; pass groups, or their column"
+            served = "" if self._served.known is None else "; pass groups, or their column"
         else:
             self._check_kinds(groups)
             what = f"task {shown(groups[unknown][0])} was never adapted"
             served = ""
         if self.handle_unknown == "error":
             raise ValueError(f"{what}; adapt it first{served}, or set handle_unknown='prior'")
-        if not self._learned.encoder.shared_labels:
+        if not self._served.learned.encoder.shared_labels:
             raise ValueError(f"{what}, and the prior knows no classes: each task has its own")
         if self.handle_unknown == "warn":
             warn(
@@ -838,14 +825,15 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
 
     def _check_kinds(self, groups):
         """Ids of another kind than all known ones are a mistake."""
-        if self._known is None:
+        if self._served.known is None:
             return
-        kinds, known = kinds_of(groups), kinds_of(self._known.ids)
+        ids = self._served.known.ids
+        kinds, known = kinds_of(groups), kinds_of(ids)
         if kinds.isdisjoint(known):
             raise ValueError(
                 f"groups are {' and '.join(sorted(kinds))}, as {shown(groups[0])}, but the "
                 f"known tasks are named by {' and '.join(sorted(known))}, as "
-                f"{shown(self._known.ids[0])}"
+                f"{shown(ids[0])}"
             )
 
     def __sklearn_tags__(self):
@@ -863,13 +851,3 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             tags.classifier_tags.multi_label = False
             tags.target_tags.multi_output = False
         return tags
-
-
-def _warm_params(fresh, kept):
-    """The parameters that a warm start goes on from, if they still fit."""
-    if fresh.layout.shapes != kept.layout.shapes:
-        raise ValueError(
-            "warm_start=True goes on from the last fit's parameters, but the network or the "
-            f"algorithm has changed: expected {fresh.layout.shapes}, found {kept.layout.shapes}"
-        )
-    return kept

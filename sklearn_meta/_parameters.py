@@ -1,6 +1,7 @@
 """The parameters of a MetaLearner, checked before anything is done with them."""
 
 from numbers import Integral, Real
+from os import PathLike
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -22,6 +23,7 @@ PARAMETER_CONSTRAINTS = {
     "meta_lr": [Interval(Real, 0, None, closed="neither")],
     "meta_batch_size": [Interval(Integral, 1, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
     "tol": [Interval(Real, 0, None, closed="left")],
     "validation_interval": [Interval(Integral, 1, None, closed="left")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -33,6 +35,7 @@ PARAMETER_CONSTRAINTS = {
     "adapt_training_tasks": ["boolean"],
     "handle_unknown": [StrOptions({"warn", "prior", "error"})],
     "warm_start": ["boolean"],
+    "checkpoint": [str, PathLike, None],
     "n_jobs": [
         Interval(Integral, None, -1, closed="right"),
         Interval(Integral, 1, None, closed="left"),

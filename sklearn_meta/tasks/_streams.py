@@ -4,6 +4,7 @@ A stream never changes. Where training is in it, and what was dealt ahead, lies 
 which can be pickled and gone on with.
 """
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,23 +32,34 @@ class Block:
 class Cursor:
     """How far a stream was followed.
 
+    A pickle has no block: it is dealt again, from the random state that it was dealt from.
+
     Parameters
     ----------
     block : Block or None
         The last one dealt.
     place : int
         Its episodes that were handed out.
+    before : RandomState or None
+        As it was before the block was dealt.
     """
 
     block: Block | None = None
     place: int = 0
+    before: np.random.RandomState | None = None
 
     def draw(self, stream, random_state):
         """Support and query of the stream's next meta-batch."""
+        if self.block is None and self.before is not None:
+            self.block = stream.deal(copy.deepcopy(self.before))
         if self.block is None or self.place == len(self.block):
+            self.before = copy.deepcopy(random_state)
             self.block, self.place = stream.deal(random_state), 0
         self.place += 1
         return stream.episode(self.block, self.place - 1)
+
+    def __getstate__(self):
+        return vars(self) | {"block": None}
 
 
 class CollectionStream:

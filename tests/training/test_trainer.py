@@ -17,7 +17,8 @@ from sklearn_meta.tasks._batch import TaskArrays
 from sklearn_meta.tasks._episodes import EpisodeSampler
 from sklearn_meta.tasks._streams import CollectionStream, DistributionStream
 from sklearn_meta.training import EarlyStopping, Trainer, TrainingState
-from sklearn_meta.training._trainer import AVERAGING, multiplications
+from sklearn_meta.training._state import AVERAGING
+from sklearn_meta.training._trainer import MOST_SKIPPED, multiplications
 
 every_algorithm = pytest.mark.parametrize("name", ALGORITHMS)
 
@@ -325,46 +326,106 @@ def test_a_report_says_the_loss_and_the_score():
     assert str(report) == f"Meta-step 50, loss {report.loss:.6f}"
 
 
-def test_a_diverged_loss_is_an_error_that_says_what_to_do():
+def as_arrays(state):
+    return [state.params.vector, state.average, state.optimizer.first, state.optimizer.second]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e200])
+def test_a_meta_step_that_is_not_finite_is_skipped(wrong):
     network = make_network("squared_error", ())
-    state, stream = start(MAML(inner_lr=1e200), network), Episodes(network)
-    with pytest.raises(ValueError, match=r"loss is (inf|nan) in meta-step 1\. Lower meta_lr \(now"):
-        train(MAML(inner_lr=1e200), network, state, stream, max_iter=5)
+    state, stream = start(Joint(), network, alpha=0.1), Episodes(network)
+    support, query = stream.draw(np.random.RandomState(0))
+    state.step(Joint(), network, support, query)
+    before = [array.copy() for array in as_arrays(state)]
+    loss = state.step(Joint(), network, support, query._replace(X=wrong * query.X))
+    assert np.isnan(loss)
+    assert (state.n_iter, state.optimizer.n_steps) == (2, 1)
+    for array, earlier in zip(as_arrays(state), before, strict=True):
+        np.testing.assert_array_equal(array, earlier)
+    assert np.isfinite(state.step(Joint(), network, support, query))
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "advice"),
-    [
-        (MAML(), r"Lower meta_lr \(now .*\) or the inner_lr of MAML\(\), or scale"),
-        (BayesianHead(), r"Lower meta_lr \(now [^)]*\), or scale"),  # it has no inner rate
-    ],
-)
-def test_the_advice_is_of_parameters_that_there_are(algorithm, advice):
-    state = start(algorithm, make_network("squared_error", ()))
-    with pytest.raises(ValueError, match=advice):
-        state.check_finite(algorithm, np.nan, 1)
+class Gives(Joint):
+    """A meta-gradient, whatever the episode."""
+
+    def __init__(self, loss, gradient):
+        super().__init__()
+        self.loss, self.gradient = loss, gradient
+
+    def meta_gradient(self, network, params, support, query):
+        return self.loss, self.gradient.astype(params.vector.dtype)
 
 
-def test_a_step_alone_warns_of_nothing_before_it():
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_gradient_that_is_not_finite_is_skipped_whatever_the_loss(dtype):
     network = make_network("squared_error", ())
-    state, (support, query) = (
-        start(Joint(), network),
-        Episodes(network).draw(np.random.RandomState(0)),
-    )
-    with pytest.raises(ValueError, match=r"loss is (inf|nan) in meta-step 1"):
-        state.step(Joint(), network, support, query._replace(X=1e200 * query.X))
+    state = start(Joint(), network, dtype=dtype)
+    gradient, episode = np.ones(network.layout.size), (None, None)
+    gradient[1] = np.nan
+    before = state.params.vector.copy()
+    assert np.isnan(state.step(Gives(1.0, gradient), network, *episode))
+    assert np.isnan(state.step(Gives(np.inf, np.ones_like(gradient)), network, *episode))
+    np.testing.assert_array_equal(state.params.vector, before)
 
 
-def test_validation_tasks_whose_loss_is_not_finite_are_an_error():
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("length", [0.5, 2.0, 3.0, 1e25])
+def test_a_gradient_that_is_too_long_is_shortened(dtype, length):
+    """To the global norm, so that its direction stays; squares of 1e25 overflow in single."""
+    network, rng = make_network("squared_error", ()), np.random.RandomState(0)
+    direction = rng.standard_normal(network.layout.size)
+    direction /= np.linalg.norm(direction)
+    expected, found = start(Joint(), network, dtype=dtype), start(Joint(), network, dtype=dtype)
+    found.max_grad_norm = 2.0
+    for factor in (1.0, 0.1):
+        short = min(2.0, factor * length)
+        expected.step(Gives(1.0, short * direction), network, None, None)
+        found.step(Gives(1.0, factor * length * direction), network, None, None)
+    rtol = 1e-4 if dtype == np.float32 else 1e-9
+    np.testing.assert_allclose(found.params.vector, expected.params.vector, rtol=rtol)
+    np.testing.assert_allclose(found.optimizer.second, expected.optimizer.second, rtol=rtol)
+
+
+def test_training_of_which_no_step_is_finite_ends():
+    network = make_network("squared_error", ())
+    algorithm, stream = MAML(inner_lr=1e200), Episodes(network)
+    trainer = train(algorithm, network, start(algorithm, network), stream, max_iter=1000)
+    assert trainer.has_diverged
+    assert not trainer.has_learned
+    assert trainer.n_skipped == len(trainer.loss_curve) == MOST_SKIPPED
+
+
+def test_a_step_that_is_skipped_now_and_then_does_not_end_training():
+    network = make_network("squared_error", ())
+    support, query = Episodes(network).draw(np.random.RandomState(0))
+
+    class Now(Same):
+        def episode(self, block, number):
+            self.n = getattr(self, "n", 0) + 1
+            return support, query._replace(X=query.X * (1 if self.n % 30 else np.nan))
+
+    state = start(Joint(), network)
+    trainer = Trainer(Joint(), network, Now(), None, state, max_iter=120)
+    reports = list(trainer)
+    assert [report.n_skipped for report in reports] == [1, 2, 1]
+    assert str(reports[0]).endswith(", 1 skipped (not finite)")
+    assert (trainer.n_skipped, state.n_iter, state.optimizer.n_steps) == (4, 120, 116)
+    assert trainer.has_learned
+    assert not trainer.has_diverged
+
+
+def test_parameters_of_which_no_evaluation_is_finite_are_not_kept():
     """The training tasks' losses are finite, those of the validation tasks are not."""
     network = make_network("squared_error", ())
     state, stream = start(Joint(), network), Episodes(network)
     support, query = stream.draw(np.random.RandomState(1))
-    validation, stopping = (support, query._replace(X=1e200 * query.X)), EarlyStopping(0.0, 5)
-    with pytest.raises(
-        ValueError, match=r"diverged: the loss of the validation tasks is (inf|nan)"
-    ):
-        train(Joint(), network, state, stream, validation, early_stopping=stopping, max_iter=3)
+    validation, stopping = (support, query._replace(X=1e200 * query.X)), EarlyStopping(0.0, 2)
+    trainer = train(
+        Joint(), network, state, stream, validation, early_stopping=stopping, max_iter=1000
+    )
+    assert len(stopping.scores) == 2
+    assert not np.isfinite(stopping.scores).any()
+    assert not trainer.has_learned
 
 
 class Recorder(Joint):
