@@ -27,7 +27,7 @@ class Callbacks:
         """
         if not hasattr(meta, "_init_callback_context"):
             return nullcontext()
-        n_evaluations = -(-meta.max_iter // meta.validation_interval)
+        n_evaluations = -(-meta.max_iter // meta.validation_interval) + bool(meta.warm_start)
         context = meta._init_callback_context(max_subtasks=n_evaluations)
         if isinstance(X, TaskCollection):
             X, y, groups = X.X, X.y, X.groups

@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 
-from ._runtime import blas_threads, quiet
+from ._runtime import blas_threads, each_in_threads, quiet
 from ._slower import learn_slower
 from .tasks._episodes import EpisodeSampler
 
@@ -72,9 +71,8 @@ def evaluate(
         return index[filled], z[filled], loss[filled]
 
     with blas_threads():
-        parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-            delayed(of_block)(tasks) for tasks in arrays.task_blocks(*learned.network.cells)
-        )
+        blocks = arrays.task_blocks(*learned.network.cells)
+        parts = each_in_threads(of_block, blocks, n_jobs)
     order = np.argsort(np.concatenate([index for index, _, _ in parts]))
     z, loss = (np.concatenate(values)[order] for values in list(zip(*parts, strict=True))[1:])
     task = np.repeat(np.arange(len(query)), query.sizes)

@@ -5,11 +5,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils.parallel import Parallel, delayed
 
 from ._messages import inner_rate, of_task
 from ._ragged import as_offsets
-from ._runtime import Cached, blas_threads, quiet
+from ._runtime import Cached, blas_threads, each_in_threads, quiet
 from .algorithms import AdaptedTasks, MetaAlgorithm, PredictsStd
 from .encoding import Encoder
 from .export import export
@@ -108,14 +107,13 @@ class Learned:
     def learn(self, encoded, n_jobs=None):
         """Learn every encoded task from all of its rows, in chunks of bounded memory."""
 
-        def learn(tasks, batch):
+        def learn(chunk):
+            tasks, batch = chunk
             return tasks, self.learn_batch(batch, encoded.ids[tasks])
 
         chunks = encoded.arrays.chunks(*self.network.cells)
         with blas_threads():
-            parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-                delayed(learn)(tasks, batch) for tasks, batch in chunks
-            )
+            parts = each_in_threads(learn, chunks, n_jobs)
         order = np.argsort(np.concatenate([tasks for tasks, _ in parts]))
         adapted = _concatenate([adapted for _, adapted in parts]).take(order)
         return KnownTasks(encoded.ids, adapted, encoded.classes)

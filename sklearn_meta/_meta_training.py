@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from ._learned import Learned
 from ._parameters import resolve_algorithm
+from ._runtime import quiet
 from .encoding import Encoder, split_estimator
 from .encoding._encoder import Encoded
 from .encoding._input import TaskSource, task_source
@@ -103,7 +104,7 @@ class MetaTraining:
         """After an earlier fit: exactly, or with other tasks or parameters from what it kept."""
         trainer, progress = self.trainer, copy.deepcopy(last.progress)
         trainer.max_iter += len(progress.loss_curve)
-        if last.identity == self.identity:
+        if last.identity is not None and _same_training(last.identity, self.identity):
             trainer.progress = progress
         else:
             progress.state.rebase(trainer.state.params)
@@ -123,6 +124,7 @@ class MetaTraining:
         return conclude(self.encoder, trainer.algorithm, trainer.kept, trainer.validation)
 
 
+@quiet
 def conclude(encoder, algorithm, params, episode):
     """What was meta-learned, with what has a closed form found on the rows of an episode."""
     calibrated = algorithm.calibrate(encoder.network, params, *episode)
@@ -260,7 +262,7 @@ def _split_tasks(meta, tasks, random_state):
 def _identity(meta, arrays, validation, params):
     """What training is of: parameters in words, data and start by their digests."""
     told = {
-        name: re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # the same in another process
+        name: re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))  # the same in another process
         for name, value in meta.get_params().items()
         if name not in NOT_OF_TRAINING and not hasattr(value, "get_params")
     }
@@ -270,6 +272,11 @@ def _identity(meta, arrays, validation, params):
         "tasks": _digest([*tasks, *validation[0][:3], *validation[1][:3]]),
         "start": _digest([params.vector]),
     }
+
+
+def _same_training(one, other):
+    """Whether these are of the same, wherever it began."""
+    return one | {"start": None} == other | {"start": None}
 
 
 def _digest(arrays):

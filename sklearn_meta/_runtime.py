@@ -6,6 +6,7 @@ from functools import cached_property
 from threading import Lock
 
 import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
 
 from ._compat import let_go_of_blas, threadpool_controller
 
@@ -83,6 +84,16 @@ def keep_freed_memory():
     thresholds to the size of what is freed; elsewhere this does nothing.
     """
     np.empty(2**25 - 2**13, np.uint8)
+
+
+def each_in_threads(function, items, n_jobs):
+    """What a function returns for each of some items, over `n_jobs` threads; with one, in this.
+
+    scikit-learn's `delayed` exchanges the process's warning filters, which other threads see.
+    """
+    if effective_n_jobs(n_jobs) == 1:
+        return [function(item) for item in items]
+    return Parallel(n_jobs=n_jobs, prefer="threads")(delayed(function)(item) for item in items)
 
 
 class Cached:

@@ -128,10 +128,9 @@ class Trainer:
 
     @property
     def has_learned(self):
-        """Whether there is anything to keep."""
-        return self._best is not None or (
-            self.state.optimizer.n_steps > 0 and not self._was_evaluated
-        )
+        """Whether there is anything to keep: a meta-step was taken, and evaluated as finite."""
+        evaluated = self.early_stopping is not None and len(self.early_stopping.scores) > 0
+        return self.state.optimizer.n_steps > 0 and not (evaluated and self._best is None)
 
     @property
     def kept(self):
@@ -146,10 +145,6 @@ class Trainer:
     @property
     def _best(self):
         return self.early_stopping and self.early_stopping.best
-
-    @property
-    def _was_evaluated(self):
-        return self.early_stopping is not None and len(self.early_stopping.scores) > 0
 
     @quiet
     def _evaluate(self):
