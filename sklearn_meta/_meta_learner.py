@@ -632,8 +632,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         """Fit; the checkpoint that is of no further use."""
         before = self._before_warm_start()
         training = MetaTraining.set_up(self, X, y, groups, before)
-        attributes = partial(self._as_if_fitted, training)
-        ended = run(training, self.verbose, callbacks, attributes)
+        ended = run(training, self.verbose, callbacks, partial(self._as_if_fitted, training))
         self._take(training)
         if self.adapt_training_tasks:
             self._adapt_training_tasks(training)
@@ -722,12 +721,12 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             self.__dict__ = vars(fitted)
 
     def _as_if_fitted(self, training):
-        """The attributes, were training to end now."""
+        """A model, were training to end now."""
         fitted = copy.copy(self)
         fitted._take(training)
         if self.adapt_training_tasks:
             fitted._adapt_training_tasks(training)
-        return vars(fitted)
+        return fitted
 
     def _check_now(self, *names):
         """Parameters that count after `fit` may have been set since."""

@@ -13,7 +13,7 @@ INTERRUPTED = "it was interrupted"
 CALLED_OFF = "a callback called it off"
 
 
-def run(training, verbose=False, callbacks=None, attributes=None):
+def run(training, verbose=False, callbacks=None, as_if_fitted=None):
     """Train to the end, or until somebody ends it; warn of what users should act on.
 
     Parameters
@@ -21,8 +21,8 @@ def run(training, verbose=False, callbacks=None, attributes=None):
     training : MetaTraining
     verbose : bool, default=False
     callbacks : Callbacks or None
-    attributes : callable or None
-        What a MetaLearner would have as attributes, were training to end now.
+    as_if_fitted : callable or None
+        Gives a fitted MetaLearner, were training to end now.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def run(training, verbose=False, callbacks=None, attributes=None):
         If it was interrupted before there was.
     """
     begin, trainer = time.monotonic(), training.trainer
-    why = _train(training, begin, verbose, callbacks, attributes)
+    why = _train(training, begin, verbose, callbacks, as_if_fitted)
     if not trainer.has_learned:
         raise ValueError(f"meta-training diverged: {_divergence(trainer)}")
     if verbose:
@@ -58,7 +58,7 @@ def warn_of_skipped_step(algorithm, state):
     )
 
 
-def _train(training, begin, verbose, callbacks, attributes):
+def _train(training, begin, verbose, callbacks, as_if_fitted):
     """Train; why it ended."""
     trainer, checkpoint = training.trainer, training.checkpoint
     if checkpoint is not None:
@@ -72,7 +72,7 @@ def _train(training, begin, verbose, callbacks, attributes):
                 checkpoint.try_to_save(training.saved)
             if verbose:
                 print(f"{report}, {time.monotonic() - begin:.1f} s")
-            if callbacks is not None and callbacks.end(attributes):
+            if callbacks is not None and callbacks.end(as_if_fitted):
                 return CALLED_OFF
     except KeyboardInterrupt:
         if not trainer.has_learned:

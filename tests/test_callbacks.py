@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 import sklearn
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -32,17 +33,20 @@ class Recorder:
     def on_fit_task_begin(self, estimator, context):
         self.told.append(f"begin {context.task_name} {context.task_id}")
 
-    def on_fit_task_end(
-        self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None
-    ):
+    def on_fit_task_end(self, estimator, context, *, X=None, y=None, fitted_estimator=None):
         self.told.append(f"end {context.task_name} {context.task_id}")
-        self.handed.append((X, y, metadata))
+        self.handed.append((X, y))
         if fitted_estimator is None:
             return False
         self.models.append(fitted_estimator)
         if len(self.models) == self.fail_after:
             raise RuntimeError("the callback's own")
         return len(self.models) == self.stop_after
+
+
+def evaluations(monitor):
+    """What a scoring monitor has logged of them."""
+    return [row for row in monitor.get_logs().data if row["task_name"] == "evaluation"]
 
 
 def test_every_evaluation_is_a_task(regression):
@@ -53,10 +57,9 @@ def test_every_evaluation_is_a_task(regression):
     for number in range(4):
         told += [f"begin evaluation {number}", f"end evaluation {number}"]
     assert recorder.told == [*told, "end fit 0", "teardown"]
-    for found_X, found_y, metadata in recorder.handed:
+    for found_X, found_y in recorder.handed:
         assert found_X is X
         assert found_y is y
-        assert metadata["groups"] is groups
     assert meta.loss_curve_ == expected.loss_curve_
     assert not hasattr(meta, "_callback_fit_ctx")
 
@@ -95,31 +98,45 @@ def test_whatever_goes_wrong_it_is_torn_down(regression):
 
 
 def test_a_progress_bar(regression, capsys):
-    n_threads = threading.active_count()
     regression.meta(**FIT).set_callbacks(callback.ProgressBar()).fit(regression.tasks)
     assert "MetaLearner - fit" in capsys.readouterr().out
     with pytest.raises(ValueError, match="NaN"):
         regression.meta(**FIT).set_callbacks(callback.ProgressBar()).fit(
             regression.tasks.X * np.nan, regression.tasks.y
         )
-    assert threading.active_count() == n_threads
+    listening = "_accept"  # of scikit-learn's own, one a bar, for as long as the process lasts
+    left = [thread for thread in threading.enumerate() if listening not in thread.name]
+    assert left == [threading.main_thread()]
 
 
-@pytest.mark.parametrize("form", ["rows", "collection"])
-def test_a_scoring_monitor(regression, form):
-    """To a scorer, task ids are metadata, which scikit-learn passes on where routing is on."""
+@pytest.mark.parametrize("form", ["rows", "collection", "task_feature"])
+@pytest.mark.parametrize("routing", [False, True])
+def test_a_scoring_monitor(regression, task_frame, form, routing):
+    """The scores of training rows, each predicted as of its task."""
     X, y, groups = regression.rows
-    tasks = (X, y, groups) if form == "rows" else (regression.tasks,)
-    monitor = callback.ScoringMonitor(scoring="r2")
-    with sklearn.config_context(enable_metadata_routing=True):
-        meta = regression.meta(**FIT).set_callbacks(monitor).fit(*tasks)
-    logged = [row for row in monitor.get_logs().data if row["task_name"] == "evaluation"]
+    monitor = callback.ScoringMonitor(scoring=["r2", "neg_mean_absolute_error"])
+    meta = regression.meta(**FIT).set_callbacks(monitor)
+    if form == "task_feature":
+        meta.set_params(task_feature="store")
+        tasks = task_frame.drop(columns="y"), task_frame["y"]
+    else:
+        tasks = (X, y, groups) if form == "rows" else (regression.tasks,)
+    with sklearn.config_context(enable_metadata_routing=routing):
+        meta.fit(*tasks)
+    logged = evaluations(monitor)
     assert len(logged) == 4
-    kept = logged[meta.best_iter_ // 5 - 1]
-    assert kept["r2"] == pytest.approx(meta.score(X, y, groups=groups), rel=1e-12)
-    monitored = regression.meta(**FIT).set_callbacks(callback.ScoringMonitor(scoring="r2"))
-    with pytest.raises(ValueError, match="enable_metadata_routing"):
-        monitored.fit(*tasks)
+    kept, plain = logged[meta.best_iter_ // 5 - 1], regression.meta(**FIT).fit(X, y, groups)
+    assert kept["r2"] == pytest.approx(plain.score(X, y, groups=groups), rel=1e-12)
+
+
+def test_a_scoring_monitor_of_classes(multiclass):
+    X, y, groups = multiclass.rows
+    monitor = callback.ScoringMonitor(scoring=["accuracy", "neg_log_loss"])
+    meta = multiclass.meta(**FIT).set_callbacks(monitor).fit(X, y, groups)
+    kept = evaluations(monitor)[meta.best_iter_ // 5 - 1]
+    assert kept["accuracy"] == pytest.approx(meta.score(X, y, groups=groups), rel=1e-12)
+    expected = -log_loss(y, meta.predict_proba(X, groups))
+    assert kept["neg_log_loss"] == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_scoring_monitor_of_a_distribution_has_no_rows_to_score(regression):
@@ -128,24 +145,25 @@ def test_a_scoring_monitor_of_a_distribution_has_no_rows_to_score(regression):
     assert len(monitor.get_logs().data) == 4
 
 
-def test_in_a_pipeline_and_through_a_search(task_frame, regression, capsys):
-    """In two processes: each candidate, split and evaluation is a task."""
+def test_through_a_search(task_frame, regression, capsys):
+    """In two processes: each evaluation of each candidate and split, and of the refit."""
     X, y = task_frame.drop(columns="y"), task_frame["y"]
     monitor = callback.ScoringMonitor(scoring="r2")
-    meta = regression.meta(**FIT, task_feature="store")
+    meta = regression.meta(**FIT, task_feature="store").set_callbacks(monitor)
     search = GridSearchCV(meta, {"n_shots": [2, 4]}, cv=GroupKFold(2), n_jobs=2)
-    search.set_callbacks(callback.ProgressBar(), monitor)
-    search.fit(X, y, groups=X["store"])
-    rows = monitor.get_logs().data
-    assert len([row for row in rows if row["task_name"] == "evaluation"]) == 5 * 4  # and the refit
+    search.set_callbacks(callback.ProgressBar()).fit(X, y, groups=X["store"])
+    assert len(evaluations(monitor)) == (4 + 1) * 4
     assert "GridSearchCV" in capsys.readouterr().out
 
+
+def test_in_a_pipeline(regression, capsys):
     monitor = callback.ScoringMonitor(scoring="r2")
-    numbers = make_pipeline(StandardScaler(), regression.meta(**FIT))
-    numbers.set_callbacks(callback.ProgressBar(), monitor)
-    numbers.fit(regression.tasks.X, regression.tasks.y)
-    logged = monitor.get_logs().data
-    assert len([row for row in logged if row["task_name"] == "evaluation"]) == 4
+    meta = regression.meta(**FIT).set_callbacks(monitor)
+    model = make_pipeline(StandardScaler(), meta).set_callbacks(callback.ProgressBar())
+    with pytest.warns(UserWarning, match="all rows are of one task"):
+        model.fit(regression.tasks.X, regression.tasks.y)
+    assert len(evaluations(monitor)) == 4
+    assert "MetaLearner" in capsys.readouterr().out
 
 
 def test_callbacks_stay_with_a_clone_and_out_of_other_calls(regression):
