@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -224,7 +225,7 @@ def test_what_a_search_lacks_is_named(regression):
 def test_no_rows_give_the_prior(problem, algorithm):
     meta = problem.meta(algorithm).fit(problem.tasks)
     X, y = problem.new
-    if not meta._learned.encoder.shared_labels:
+    if not meta._served.learned.encoder.shared_labels:
         for call in (meta.adapt, meta.fit_adapt, copy.copy(meta).fit_adapt):
             with pytest.raises(ValueError, match="no rows to adapt to, and the prior knows no"):
                 call(X[:0], y[:0])
@@ -283,7 +284,7 @@ def test_weights_of_many_tasks(problem, algorithm):
     X, y, groups = problem.rows
     weight = np.random.RandomState(0).uniform(0.5, 3, len(y)) * (groups != "t03")
     order = np.random.RandomState(1).permutation(len(y))
-    meta._known = None
+    meta._served = replace(meta._served, known=None)
     meta.fit_adapt(X[order], y[order], groups[order], sample_weight=weight[order])
     assert_array_equal(meta.tasks_, np.setdiff1d(groups, ["t03"]))
     for task in ("t00", "t07"):
@@ -341,7 +342,7 @@ def test_single_precision_stays_single(regression, algorithm):
     meta = regression.meta(algorithm).fit(X.astype(np.float32), y, groups)
     new_X, new_y, weight, *_ = weighted(regression)
     meta.fit_adapt(new_X.astype(np.float32), new_y, sample_weight=weight)
-    assert meta._learned.params.vector.dtype == np.float32
+    assert meta._served.learned.params.vector.dtype == np.float32
     assert meta.estimator_.coefs_[0].dtype == np.float32
     assert meta.predict(new_X.astype(np.float32)).dtype == np.float64
 

@@ -62,7 +62,7 @@ def test_query_rows_are_predicted_as_by_fit_adapt_on_the_others(kind, options):
     problem = make_problem(kind)
     meta = problem.meta().fit(problem.tasks)
     tasks = problem.tasks[:5]
-    found = evaluate(meta._learned, tasks, **options)
+    found = evaluate(meta._served.learned, tasks, **options)
     assert np.all(np.diff(found.row) > 0)
     np.testing.assert_array_equal(
         found.task, np.searchsorted(tasks.offsets, found.row, "right") - 1
@@ -82,7 +82,7 @@ def test_query_rows_are_predicted_as_by_fit_adapt_on_the_others(kind, options):
 def test_losses_of_regression_are_squared_errors_of_the_standardised_target():
     problem = make_problem("regression")
     meta = problem.meta().fit(problem.tasks)
-    found = evaluate(meta._learned, problem.tasks)
+    found = evaluate(meta._served.learned, problem.tasks)
     error = (problem.tasks.y[found.row] - found.predicted) / problem.tasks.y.std()
     np.testing.assert_allclose(found.loss, error**2, rtol=1e-9)
 
@@ -91,7 +91,7 @@ def test_losses_of_classes_are_log_losses():
     problem = make_problem("multiclass")
     meta = problem.meta().fit(problem.tasks)
     tasks = problem.tasks[:1]
-    found = evaluate(meta._learned, tasks)
+    found = evaluate(meta._served.learned, tasks)
     support = np.setdiff1d(np.arange(tasks.n_rows), found.row)
     meta.fit_adapt(tasks.X[support], tasks.y[support])
     proba = meta.predict_proba(tasks.X[found.row])
@@ -102,23 +102,27 @@ def test_losses_of_classes_are_log_losses():
 def test_half_of_the_rows_are_support_or_those_that_are_marked(regression):
     meta = regression.meta().fit(regression.tasks)
     tasks = regression.tasks
-    found = evaluate(meta._learned, tasks)
+    found = evaluate(meta._served.learned, tasks)
     np.testing.assert_array_equal(np.bincount(found.task), tasks.sizes - tasks.sizes // 2)
     first = np.arange(tasks.n_rows) - np.repeat(tasks.offsets[:-1], tasks.sizes) < 3
     marked = type(tasks)(tasks.X, tasks.y, tasks.offsets, tasks.task_ids, is_support=first)
-    np.testing.assert_array_equal(evaluate(meta._learned, marked).row, np.flatnonzero(~first))
+    np.testing.assert_array_equal(
+        evaluate(meta._served.learned, marked).row, np.flatnonzero(~first)
+    )
 
 
 def test_the_split_is_the_seeds(regression):
     meta = regression.meta().fit(regression.tasks)
-    seeds = [evaluate(meta._learned, regression.tasks, random_state=s).row for s in (0, 0, 1)]
+    seeds = [
+        evaluate(meta._served.learned, regression.tasks, random_state=s).row for s in (0, 0, 1)
+    ]
     np.testing.assert_array_equal(seeds[0], seeds[1])
     assert not np.array_equal(seeds[0], seeds[2])
 
 
 def test_threads_change_nothing(regression):
     meta = regression.meta("maml").fit(regression.tasks)
-    one, two = (evaluate(meta._learned, regression.tasks, n_jobs=n) for n in (1, 2))
+    one, two = (evaluate(meta._served.learned, regression.tasks, n_jobs=n) for n in (1, 2))
     for part, other in zip(one, two, strict=True):
         np.testing.assert_array_equal(part, other)
 
@@ -128,7 +132,10 @@ def test_constant_loss_is_the_least_that_one_prediction_for_all_can_have(kind):
     """Of the rows that the mean is of; a step away in any output has more."""
     problem = make_problem(kind)
     meta = problem.meta(max_iter=2).fit(problem.tasks)
-    encoded, network = meta._learned.encoder.encode(problem.tasks), meta._learned.network
+    encoded, network = (
+        meta._served.learned.encoder.encode(problem.tasks),
+        meta._served.learned.network,
+    )
     batch = encoded.arrays.full_batch(np.arange(len(problem.tasks)))
     batch = batch._replace(weight=batch.weight / batch.weight.sum(axis=1, keepdims=True))
     mean = np.einsum("tn,tnk->k", batch.weight, batch.y) / len(batch.X)  # tasks count alike

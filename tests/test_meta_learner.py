@@ -845,15 +845,6 @@ def test_a_range_may_be_a_list(regression):
     assert pair.loss_curve_ == listed.loss_curve_
 
 
-def test_verbose_prints_a_line_an_evaluation(regression, capsys):
-    meta = regression.meta(max_iter=20, validation_interval=10, verbose=True)
-    meta.fit(regression.tasks)
-    first, second = capsys.readouterr().out.splitlines()
-    loss, score = meta.loss_curve_[9], meta.validation_scores_[0]
-    assert first == f"Meta-step 10, loss {loss:.6f}, validation score {score:.6f}"
-    assert second.startswith("Meta-step 20, loss ")
-
-
 def test_failing_calls_leave_no_trace(regression):
     """What was fitted before answers as before, its columns included."""
     X, y, groups = regression.rows
@@ -925,10 +916,9 @@ def test_tasks_of_one_row_are_left_out_elsewhere_and_served(shared_problem, n_sh
     assert meta.n_tasks_ == 15
     assert meta.loss_curve_ == expected.loss_curve_
     X, y = tasks[tasks.task_ids.tolist().index("s2")]
-    assert_allclose(
-        meta._learned.outputs(meta._ask(X, ["s2"])),
-        meta.fit_adapt(X, y)._learned.outputs(meta._ask(X, None)),
-    )
+    asked, learned = meta._ask(X, ["s2"])
+    other, _ = meta.fit_adapt(X, y)._ask(X, None)
+    assert_allclose(learned.outputs(asked), learned.outputs(other))
 
 
 def test_a_task_of_one_row_has_no_classes_of_its_own(own_labels):
@@ -997,7 +987,7 @@ def test_partial_fit_heeds_what_was_changed_between_calls(regression):
 def test_partial_fit_cannot_go_on_with_another_network_or_algorithm(regression, changes):
     meta = regression.meta(MAML()).partial_fit(regression.tasks).set_params(**changes)
     before = pickle.dumps(meta)
-    with pytest.raises(ValueError, match=r"partial_fit goes on with .*, found .*; fit anew|whose"):
+    with pytest.raises(ValueError, match=r"partial_fit goes on .*, found .*; fit anew"):
         meta.partial_fit(regression.tasks)
     assert pickle.dumps(meta) == before
 

@@ -393,6 +393,6 @@ def test_score_of_tasks_asks_about_rare_classes_too():
     y = np.tile(np.repeat([0, 1], [20, 4]), 10)
     tasks = TaskCollection.from_arrays(X, y, np.repeat(np.arange(10), 24))
     meta = MetaLearner(MLPClassifier(hidden_layer_sizes=(4,)), max_iter=5, random_state=0)
-    found = evaluate(meta.fit(tasks)._learned, tasks)
+    found = evaluate(meta.fit(tasks)._served.learned, tasks)
     np.testing.assert_array_equal(np.bincount(found.task), np.full(10, 12))
     assert np.sum(tasks.y[found.row] == 1) > 10

@@ -463,11 +463,6 @@ PARAMETERS = {
         "task_feature=3 is out of range: X has 3 columns",
     ),
     "steps that explode": ({"algorithm": MAML(inner_lr=1e9)}, ValueError, "diverged.*inner_lr"),
-    "adaptation that explodes": (
-        {"algorithm": MAML(inner_lr=0.5, inner_steps=1, adapt_steps=3000)},
-        ValueError,
-        "diverged.*inner_lr",
-    ),
 }
 
 
@@ -759,24 +754,13 @@ def test_an_interrupted_fit_changes_nothing(regression):
     check_error(meta, lambda m: m.fit(Interrupted()), KeyboardInterrupt, None)
 
 
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_a_first_fit_that_fails_leaves_no_trace(regression, method):
+def test_a_first_fit_that_fails_leaves_no_trace(regression):
     X, y, groups = regression.rows
     meta = regression.meta(MAML(inner_lr=1e9))
     before = dict(vars(meta))
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="diverged"):
-        getattr(meta, method)(1e9 * X, y, groups)
+        meta.fit(1e9 * X, y, groups)
     assert vars(meta) == before
-
-
-def test_adaptation_that_diverges_names_the_task(regression):
-    """The training tasks are tame, the new one's numbers are far out of their range."""
-    meta = regression.meta("maml").fit(regression.tasks)
-    X, y = regression.new
-    match = r"adaptation of task 'wild' diverged.*inner_lr of MAML"
-    check_error(
-        meta, lambda meta: meta.fit_adapt(1e90 * X, y, ["wild"] * len(y)), ValueError, match
-    )
 
 
 @pytest.mark.parametrize("hidden", [(), (8,)])
@@ -787,7 +771,7 @@ def test_a_singular_matrix_is_training_that_diverged(regression, algorithm, size
     X, y, groups = regression.rows
     meta = regression.meta(algorithm, standardize=False)
     meta.set_params(estimator__hidden_layer_sizes=hidden)
-    match = "meta-training diverged: the loss is nan in .*scale the features"
+    match = r"meta-training diverged: .* not finite, and so were skipped.*scale the features"
     with pytest.raises(ValueError, match=match) as caught:
         meta.fit(size * X, y, groups)
     assert caught.type is ValueError  # LinAlgError is one, too

@@ -132,7 +132,7 @@ def _behaviour(model):
     check_is_fitted(meta)
     meta = getattr(meta, "best_estimator_", meta)
     rows = X if getattr(meta, "task_feature", None) is None else ROWS
-    tasks = getattr(meta, "_known", None)
+    tasks = meta._served.known
     if tasks is not None and rows is X:
         return meta.predict(rows, np.resize(tasks.ids, len(rows)))
     return meta.predict(rows)
@@ -158,7 +158,7 @@ def _summary(result):
     if isinstance(result, list | tuple):
         return [array for part in result for array in _summary(part)]
     if hasattr(result, "predict"):
-        return [_behaviour(result) if hasattr(result, "_known") else result.predict(X)]
+        return [_behaviour(result) if hasattr(result, "_served") else result.predict(X)]
     return [np.asarray(result)]
 
 

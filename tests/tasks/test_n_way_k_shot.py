@@ -349,7 +349,7 @@ def test_training_stops_before_its_classes_are_learned_by_heart():
         options = {"n_query": None, "meta_lr": 1e-2, "meta_batch_size": 4} | options
         mlp = MLPClassifier(hidden_layer_sizes=(64, 64))
         meta = MetaLearner(mlp, "prototypes", random_state=0, **options).fit(tasks)
-        return evaluate(meta._learned, unseen).loss.mean()
+        return evaluate(meta._served.learned, unseen).loss.mean()
 
     class Whole(NWayKShot):
         split = None
