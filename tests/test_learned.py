@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers import CASES, draw_targets, make_network, make_params
-from sklearn_meta._learned import UNKNOWN, Asked, Learned
 
+from sklearn_meta._learned import UNKNOWN, Asked, Learned
 from sklearn_meta.algorithms import ALGORITHMS, BayesianHead
 from sklearn_meta.encoding import Encoded
 from sklearn_meta.network import MLP
