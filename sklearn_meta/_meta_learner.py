@@ -352,8 +352,9 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If training diverged, and the best parameters until then are kept; if they do worse
-            than the mean of the training rows; if `max_iter` ended training that still improved.
+            If training diverged, and went on from the best parameters until then with a lower
+            `meta_lr`, or kept them; if what is kept does worse than the mean of the training rows;
+            if `max_iter` ended training that still improved.
         UserWarning
             If training was interrupted (Ctrl-C), and the best parameters until then are kept; if
             the training tasks could not be adapted; if a distribution has too little to split, and

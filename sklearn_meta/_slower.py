@@ -10,6 +10,7 @@ from .network import Params
 from .tasks._batch import TaskBatch
 
 MOST_HALVINGS = 60  # then the rate is 0
+SUSPICIOUS = 10.0  # a support loss; where it is also so many times that of no step, it has diverged
 
 
 class Attempt(NamedTuple):
@@ -23,8 +24,8 @@ class Attempt(NamedTuple):
 def learn_slower(algorithm, network, params, support):
     """Learn a padded batch of tasks; one that diverges, at half the inner rate until it does not.
 
-    A task counts as diverged where its numbers are not finite, and once its rate is lowered
-    also while its support loss is above that of no step at all.
+    A task counts as diverged where its numbers are not finite, or the steps have made its loss on
+    its own support far larger; once its rate is lowered, while they have made it larger at all.
 
     Parameters
     ----------
@@ -41,30 +42,39 @@ def learn_slower(algorithm, network, params, support):
     adapted = algorithm.learn(network, params, support)
     n_tasks = len(support.X)
     halvings, diverged = np.zeros(n_tasks, int), ~adapted.finite(n_tasks)
-    if not diverged.any() or not hasattr(algorithm, "inner_lr"):
+    if not hasattr(algorithm, "inner_lr"):
         return Attempt(adapted, halvings, diverged)
-    at_start = _support_losses(algorithm, network, params, support, 0)[1]
+    losses = _support_losses(network, adapted, support)
+    diverged |= ~(losses <= SUSPICIOUS)
+    if not diverged.any():
+        return Attempt(adapted, halvings, diverged)
+    at_start = _support_losses(network, _at_rate(algorithm, network, params, support, 0), support)
+    diverged &= ~(losses <= SUSPICIOUS * at_start)
     for n in range(1, MOST_HALVINGS + 1):
+        if not diverged.any():
+            break
         wrong = np.flatnonzero(diverged)
         rate = 0.5**n if n < MOST_HALVINGS else 0
         some = _some(support, wrong)
-        again, losses = _support_losses(algorithm, network, params, some, rate)
-        fine = again.finite(len(wrong)) & (losses <= at_start[wrong])
-        if rate == 0:
-            fine = again.finite(len(wrong))
+        again = _at_rate(algorithm, network, params, some, rate)
+        fine = again.finite(len(wrong))
+        if rate:
+            fine &= _support_losses(network, again, some) <= at_start[wrong]
         adapted = _replaced(adapted, n_tasks, wrong[fine], again.take(np.flatnonzero(fine)))
         halvings[wrong], diverged[wrong[fine]] = n, False
-        if fine.all():
-            break
     return Attempt(adapted, halvings, diverged)
 
 
-def _support_losses(algorithm, network, params, support, factor):
-    """Tasks learned at a share of the inner rate, and their mean support losses (tasks,)."""
-    slower, params = at_rate(algorithm, params, factor)
-    adapted = slower.learn(network, params, support)
+def _support_losses(network, adapted, support):
+    """Mean support losses, (tasks,)."""
     z = adapted.outputs(network, support.X, support.logit_mask)
-    return adapted, network.loss.task_losses(z, support)
+    return network.loss.task_losses(z, support)
+
+
+def _at_rate(algorithm, network, params, support, factor):
+    """Tasks learned at a share of the inner rate."""
+    slower, params = at_rate(algorithm, params, factor)
+    return slower.learn(network, params, support)
 
 
 def at_rate(algorithm, params, factor):

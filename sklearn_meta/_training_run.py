@@ -83,7 +83,7 @@ def _train(training, begin, verbose, callbacks, as_if_fitted):
 
 def _why_done(trainer):
     if trainer.has_diverged:
-        return f"{MOST_SKIPPED} meta-steps in a row were not finite"
+        return f"{MOST_SKIPPED} meta-steps in a row were not finite, however slow"
     if trainer.has_stopped:
         stopping = trainer.early_stopping
         return (
@@ -101,6 +101,12 @@ def _warn(training, why):
         warn(f"meta-training was interrupted: {kept}{more}")
     elif trainer.has_diverged:
         warn(f"meta-training diverged, and {kept}: {_divergence(trainer)}", ConvergenceWarning)
+    elif trainer.state.n_retreats:
+        warn(
+            f"meta-training diverged, and went on from what had done best with meta_lr lowered to "
+            f"{trainer.state.optimizer.learning_rate:.3g}; {kept}: {_divergence(trainer)}",
+            ConvergenceWarning,
+        )
     elif not _warn_if_useless(training) and why == _why_done(trainer):
         _warn_if_improving(trainer, kept)
 
@@ -117,7 +123,7 @@ def _divergence(trainer):
 
 def _advice(algorithm, state):
     return (
-        f"Lower meta_lr (now {state.optimizer.learning_rate:g})"
+        f"Lower meta_lr (now {state.optimizer.learning_rate:.3g})"
         f"{inner_rate(algorithm, before=' or ')}, or scale the features and targets. It is of "
         f"{algorithm}"
     )

@@ -5,7 +5,7 @@ import pytest
 from helpers import make_network, make_params, needs_loss, ragged_batch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_meta._slower import MOST_HALVINGS, at_rate, learn_slower
+from sklearn_meta._slower import MOST_HALVINGS, SUSPICIOUS, at_rate, learn_slower
 from sklearn_meta.algorithms import ALGORITHMS, CAVIA, MAML, BayesianHead, MetaSGD, RidgeHead
 from sklearn_meta.testing._cases import tasks_of
 
@@ -43,11 +43,12 @@ def test_it_comes_to_the_first_rate_that_goes_down(name, loss):
     for n in range(MOST_HALVINGS):
         slower, slow_params = at_rate(algorithm, params, 0.5**n)
         adapted = slower.learn(network, slow_params, alone)
-        goes_down = n == 0 or support_loss(network, adapted, alone) <= start
-        if adapted.finite(1).all() and goes_down:
+        loss = support_loss(network, adapted, alone)
+        is_fine = loss <= (start if n else max(SUSPICIOUS, SUSPICIOUS * start))
+        if adapted.finite(1).all() and is_fine:
             break
     assert found.halvings.tolist() == [0, n, 0]
-    assert n > 1 or name in ("anil", "joint", "meta_sgd")  # which move little, or slowly enough
+    assert n > 0 or name in ("joint", "anil")  # which take short steps, or move little
     assert not found.diverged.any()
     assert found.adapted.finite(3).all()
 

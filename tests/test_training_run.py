@@ -182,7 +182,7 @@ ENDINGS = {
     "interruption": ({"algorithm": Stops(in_step=37)}, "it was interrupted"),
     "divergence": (
         {"algorithm": "joint", "meta_lr": 1e200, "early_stopping": False, "max_iter": 200},
-        "50 meta-steps in a row were not finite",
+        "20 meta-steps in a row were not finite, however slow",
     ),
 }
 
@@ -252,23 +252,34 @@ def test_training_that_diverges_keeps_the_best_until_then(regression, value, eva
     expected = regression.meta("joint", max_iter=40, validation_interval=10)
     expected.fit(regression.tasks)
     meta = regression.meta(Breaks(after=40, value=value), max_iter=500, validation_interval=10)
+    meta.set_params(n_iter_no_change=100)
     match = (
-        r"meta-training diverged, and the parameters after meta-step \d+ of 90 are kept: 50 of 90 "
-        r"meta-steps were not finite.*Lower meta_lr \(now 0.001\)"
+        r"meta-training diverged, and the parameters after meta-step \d+ of 160 are kept: 120 of "
+        r"160 meta-steps were not finite.*Lower meta_lr \(now 1e-08\)"
     )
     with pytest.warns(ConvergenceWarning, match=match):
         meta.fit(regression.tasks)
     assert meta.best_iter_ == expected.best_iter_
-    assert np.isnan(meta.loss_curve_).sum() == 50
+    assert np.isnan(meta.loss_curve_).sum() == 120
     X = regression.tasks.X
     assert_array_equal(meta.predict(X), expected.predict(X))
+
+
+@pytest.mark.parametrize(("algorithm", "meta_lr"), [("bayesian_head", 1.0), ("maml", 100.0)])
+def test_a_rate_that_is_too_high_is_lowered(regression, algorithm, meta_lr):
+    meta = regression.meta(algorithm, meta_lr=meta_lr, max_iter=400)
+    match = r"meta-training diverged, and went on from what had done best with meta_lr lowered to"
+    with pytest.warns(ConvergenceWarning, match=match):
+        meta.fit(regression.tasks)
+    assert meta._training.progress.state.optimizer.learning_rate < meta_lr
+    assert meta.validation_scores_[meta.best_iter_ // 50 - 1] > -2
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
 def test_only_training_that_never_was_finite_raises(regression, early_stopping):
     meta = regression.meta(Breaks(), max_iter=500, early_stopping=early_stopping)
     before = dict(vars(meta))
-    match = r"meta-training diverged: 50 of 50 meta-steps were not finite, and so were skipped"
+    match = r"meta-training diverged: 120 of 120 meta-steps were not finite, and so were skipped"
     with pytest.raises(ValueError, match=match):
         meta.fit(regression.tasks)
     assert vars(meta) == before

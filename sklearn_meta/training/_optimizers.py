@@ -36,6 +36,11 @@ class Adam(Cached):
         self.first = np.zeros(size, dtype)
         self.second = np.zeros(size, dtype)
 
+    def begin_anew(self, learning_rate):
+        """Forget all steps: what they have found out is of no use."""
+        self.learning_rate, self.n_steps = learning_rate, 0
+        self.first[...], self.second[...] = 0, 0
+
     @cached_property
     def scratch(self):
         return np.zeros_like(self.first)  # reused: large temporaries cost more than the sums

@@ -12,6 +12,7 @@ from ..network import Params
 from ._optimizers import Adam
 
 AVERAGING = 0.99  # how much the running average of the parameters keeps at each meta-step
+RETREAT = 0.1  # of the learning rate, where training goes back to parameters that did well
 
 
 @dataclass
@@ -26,6 +27,8 @@ class TrainingState(Cached):
     penalised: list  # slices of the vector: the network's weights, and no biases
     max_grad_norm: float | None = None  # a longer meta-gradient is shortened to it
     n_iter: int = 0  # meta-steps, those that were skipped among them
+    n_skipped: int = 0  # since the last one that was not
+    n_retreats: int = 0
 
     @classmethod
     def start(cls, params, network, random_state, *, meta_lr, alpha, max_grad_norm=None):
@@ -70,7 +73,9 @@ class TrainingState(Cached):
         self.n_iter += 1
         norm = _norm(gradient)
         if not (isfinite(loss) and isfinite(norm)):
+            self.n_skipped += 1
             return nan
+        self.n_skipped = 0
         if self.max_grad_norm is not None and norm > self.max_grad_norm:
             gradient = gradient * float(self.max_grad_norm / norm)
         self._move(gradient)
@@ -96,6 +101,12 @@ class TrainingState(Cached):
         """Go on from these parameters, which were kept."""
         self.params = params.copy()
         self.average = params.vector.copy()
+
+    def retreat(self, params):
+        """Go on from these parameters, more slowly: from where training was, no step is finite."""
+        self.rebase(params)
+        self.optimizer.begin_anew(RETREAT * self.optimizer.learning_rate)
+        self.n_skipped, self.n_retreats = 0, self.n_retreats + 1
 
     @property
     def averaged(self):

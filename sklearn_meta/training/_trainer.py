@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ from ..tasks._streams import Cursor
 from ._early_stopping import EarlyStopping
 from ._state import TrainingState
 
-MOST_SKIPPED = 50  # meta-steps in a row, after which no further one will be finite
+MOST_SKIPPED = 20  # meta-steps in a row, after which no further one will be finite
+MOST_RETREATS = 5
 
 
 class Report(NamedTuple):
@@ -75,6 +77,9 @@ class Trainer:
     cursor: Cursor = field(default_factory=Cursor)
     loss_curve: list = field(default_factory=list)
 
+    def __post_init__(self):
+        self.start = self.state.params.copy()
+
     def __iter__(self):
         """Train to the end: yields a Report at every evaluation."""
         while not self.is_done:
@@ -99,9 +104,8 @@ class Trainer:
 
     @property
     def has_diverged(self):
-        """No meta-step was finite for long."""
-        last = self.loss_curve[-MOST_SKIPPED:]
-        return len(last) == MOST_SKIPPED and bool(np.isnan(last).all())
+        """No meta-step is finite, however slow."""
+        return self.state.n_skipped >= MOST_SKIPPED
 
     @property
     def n_skipped(self):
@@ -117,20 +121,29 @@ class Trainer:
         with blas_threads(multiplications(self.network, *episode)):
             self.step(episode)
             for _ in range(min(n_left, self.max_iter - n_taken) - 1):
+                if self.has_diverged:
+                    break
                 self.step(self.draw())
             score = self._evaluate()
         n_skipped = int(np.isnan(self.loss_curve[n_taken:]).sum())
         return Report(self.state.n_iter, self.loss_curve[-1], score, n_skipped)
 
     def step(self, episode):
-        """One meta-step on an episode."""
+        """One meta-step on an episode; where no more is finite, back to what did best."""
         self.loss_curve.append(self.state.step(self.algorithm, self.network, *episode))
+        if self.state.n_skipped == MOST_SKIPPED:
+            self._retreat()
+
+    def _retreat(self):
+        if self.state.n_retreats < MOST_RETREATS:
+            self.state.retreat(self.start if self._best is None else self._best)
 
     @property
     def has_learned(self):
         """Whether there is anything to keep: a meta-step was taken, and evaluated as finite."""
         evaluated = self.early_stopping is not None and len(self.early_stopping.scores) > 0
-        return self.state.optimizer.n_steps > 0 and not (evaluated and self._best is None)
+        was_moved = np.isfinite(self.loss_curve).any()
+        return bool(was_moved) and not (evaluated and self._best is None)
 
     @property
     def kept(self):
@@ -154,6 +167,8 @@ class Trainer:
         params = self.state.averaged
         score = -mean_query_loss(self.algorithm, self.network, params, *self.validation)
         self.early_stopping.update(score, self.state.n_iter, params)
+        if not isfinite(score):
+            self._retreat()
         return score
 
     def draw(self):

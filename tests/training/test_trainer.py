@@ -18,7 +18,7 @@ from sklearn_meta.tasks._episodes import EpisodeSampler
 from sklearn_meta.tasks._streams import CollectionStream, DistributionStream
 from sklearn_meta.training import EarlyStopping, Trainer, TrainingState
 from sklearn_meta.training._state import AVERAGING
-from sklearn_meta.training._trainer import MOST_SKIPPED, multiplications
+from sklearn_meta.training._trainer import MOST_RETREATS, MOST_SKIPPED, multiplications
 
 every_algorithm = pytest.mark.parametrize("name", ALGORITHMS)
 
@@ -392,7 +392,46 @@ def test_training_of_which_no_step_is_finite_ends():
     trainer = train(algorithm, network, start(algorithm, network), stream, max_iter=1000)
     assert trainer.has_diverged
     assert not trainer.has_learned
-    assert trainer.n_skipped == len(trainer.loss_curve) == MOST_SKIPPED
+    assert trainer.n_skipped == len(trainer.loss_curve) == MOST_SKIPPED * (1 + MOST_RETREATS)
+
+
+class Breaks(Same):
+    """Episodes that are not finite from one on, for some time."""
+
+    def __init__(self, episode, first, number):
+        super().__init__(*episode)
+        self.broken, self.n = range(first, first + number), 0
+
+    def episode(self, block, number):
+        support, query = self.same
+        self.n += 1
+        return support, query._replace(X=query.X * (np.nan if self.n in self.broken else 1))
+
+
+def test_where_no_step_is_finite_training_goes_back_to_what_did_best_and_is_slower():
+    """As if it were begun anew from there, with a tenth of the learning rate."""
+    batch, nothing = linear_problem(np.random.RandomState(0))
+    network, options = make_network("squared_error", ()), {"validation_interval": 10}
+    stream = Breaks((nothing, batch), 31, MOST_SKIPPED)
+    state, stopping = start(Joint(), network), EarlyStopping(0.0, 100)
+    validation = (nothing, batch)
+    trainer = Trainer(
+        Joint(), network, stream, validation, state, stopping, max_iter=30 + MOST_SKIPPED, **options
+    )
+    for _ in range(3):
+        trainer.advance()
+    best = stopping.best.copy()
+    assert stopping.best_iter == 30
+    list(trainer)
+    np.testing.assert_array_equal(state.params.vector, best.vector)
+    assert state.n_retreats == 1
+    trainer.max_iter += 20
+    list(trainer)
+    anew = start(Joint(), network, meta_lr=0.001)
+    anew.rebase(best)
+    train(Joint(), network, anew, Same(nothing, batch), max_iter=20)
+    np.testing.assert_array_equal(state.params.vector, anew.params.vector)
+    np.testing.assert_array_equal(state.average, anew.average)
 
 
 def test_a_step_that_is_skipped_now_and_then_does_not_end_training():
