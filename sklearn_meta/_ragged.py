@@ -78,8 +78,9 @@ class Runs(NamedTuple):
         """From the task of each row (rows,); a task of more rows than `longest` is several runs."""
         order = np.argsort(task, kind="stable")
         in_order = task[order]
-        starts = np.flatnonzero(np.append(True, in_order[1:] != in_order[:-1]))
-        sizes = np.diff(starts, append=len(task))
+        changes = np.flatnonzero(in_order[1:] != in_order[:-1]) + 1
+        bounds = np.concatenate([[0], changes, [len(task)]])
+        starts, sizes = bounds[:-1], bounds[1:] - bounds[:-1]
         runs = cls(order, in_order[starts], starts, sizes)
         return runs._cut(longest) if sizes.max() > longest else runs
 
