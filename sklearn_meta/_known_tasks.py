@@ -11,6 +11,7 @@ from .algorithms import AdaptedTasks
 from .tasks._ids import as_keys, join_ids
 
 UNKNOWN = -1  # the place of a row whose task is not among those asked
+MANY_ROWS = 2**16  # whose ids are Python's objects at once
 MAX_TABLE = 2**30  # bytes of probabilities of all tasks' classes, for all rows
 
 
@@ -65,7 +66,10 @@ class KnownTasks(Cached):
 
     def find(self, groups):
         """Each row's place among the tasks, UNKNOWN where its task is not one of them."""
-        keys = as_keys(groups)
+        starts = range(0, max(1, len(groups)), MANY_ROWS)
+        return np.concatenate([self._find(as_keys(groups[i : i + MANY_ROWS])) for i in starts])
+
+    def _find(self, keys):
         place = self.parts[0].find(keys)
         for part, start in zip(self.parts[1:], self._starts[1:], strict=False):
             left = np.flatnonzero(place == UNKNOWN)

@@ -28,7 +28,8 @@ class Ragged:
 
     def take(self, tasks):
         """Some of the tasks, by an array of their numbers, in that order."""
-        tasks = np.arange(len(self))[tasks]  # counted from the end, too
+        if not isinstance(tasks, np.ndarray) or tasks.dtype == bool or tasks.min(initial=0) < 0:
+            tasks = np.arange(len(self))[tasks]  # counted from the end, too
         rows, sizes = ragged_rows(self.offsets, tasks)
         return self._chosen(rows, tasks, as_offsets(sizes))
 

@@ -168,6 +168,12 @@ def test_dates(unit):
     assert values_at(tasks, range(3)) == [0, 2, 3]
 
 
+def test_more_rows_than_are_looked_up_at_once(monkeypatch):
+    tasks, rows = one_by_one(9), np.random.RandomState(0).randint(12, size=100)
+    monkeypatch.setattr(_known_tasks, "MANY_ROWS", 7)
+    assert tasks.find(rows).tolist() == np.where(rows < 9, rows, UNKNOWN).tolist()
+
+
 def own_classes(n_tasks, seed=0):
     rng = np.random.RandomState(seed)
     return [np.sort(rng.permutation(3 * n_tasks)[: rng.randint(2, 5)]) for _ in range(n_tasks)]

@@ -1,9 +1,11 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers import CASES, draw_targets, make_network, make_params
 
+from sklearn_meta import _learned
 from sklearn_meta._learned import UNKNOWN, Asked, Learned
 from sklearn_meta.algorithms import ALGORITHMS, BayesianHead
 from sklearn_meta.encoding import Encoded
@@ -116,6 +118,48 @@ def test_tasks_learned_in_several_chunks(name):
         adapted = learned.algorithm.learn(network, learned.params, task)
         expected = adapted.outputs(network, task.X)[0]
         np.testing.assert_allclose(z[place == i], expected, rtol=1e-9, atol=1e-11)
+
+
+@every_algorithm
+@pytest.mark.parametrize("max_cells", [1, 16, 60])
+def test_many_rows_of_a_task_are_cut(name, max_cells, monkeypatch):
+    """Of known tasks and of one that is not, as if each row were predicted by itself."""
+    network = make_network("squared_error")
+    learned, tasks = learn(name, network, make_arrays(network))
+    rng = np.random.RandomState(1)
+    X, place = rng.standard_normal((70, 2)), rng.choice([UNKNOWN, 1, 1, 2], size=70)
+    expected = learned.outputs(Asked(X, place, tasks))
+    bayesian = isinstance(learned.algorithm, BayesianHead)
+    expected_std = learned.std(Asked(X, place, tasks)) if bayesian else None
+    longest = []
+    plain = MLP.outputs
+    monkeypatch.setattr(
+        MLP,
+        "outputs",
+        lambda self, W, X, *mask: longest.append(X.shape) or plain(self, W, X, *mask),
+    )
+    monkeypatch.setattr(_learned, "MAX_CELLS", max_cells)
+    np.testing.assert_allclose(learned.outputs(Asked(X, place, tasks)), expected, rtol=1e-11)
+    assert max([n_rows for _, n_rows, _ in longest], default=0) <= max(1, max_cells // 4)
+    if bayesian:
+        np.testing.assert_allclose(learned.std(Asked(X, place, tasks)), expected_std, rtol=1e-11)
+
+
+def test_more_rows_than_an_algorithm_can_learn_from(monkeypatch):
+    network = make_network("squared_error")
+    arrays, learned = make_arrays(network), make_learned("deep_kernel_gp", network)
+    monkeypatch.setattr(type(learned.algorithm), "most_rows", 8)
+    message = (
+        r"^adaptation of task 'b' has 9 rows, of which DeepKernelGP\(\) makes a matrix of 9 x 9 "
+        r"numbers, 0\.0 GiB; it takes 8 rows at most: pass fewer rows of the task$"
+    )
+    with pytest.raises(ValueError, match=message):
+        learned.learn(Encoded(IDS, arrays, None))
+    weight = np.ones(len(arrays.X))
+    weight[5] = 0  # a row that does not count
+    tasks = learned.learn(Encoded(IDS, replace(arrays, weight=weight), None))
+    assert len(tasks) == 4
+    assert [ALGORITHMS[name].most_rows for name in ("deep_kernel_gp", "maml")] == [8, None]
 
 
 @pytest.mark.parametrize("case", CASES)
