@@ -179,6 +179,21 @@ def test_std_is_a_loop_over_rows(case):
     np.testing.assert_allclose(std, expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize(
+    "labels", [np.arange(12), np.array([*"abcdefghijkl"]), np.array([*range(11), "x"], object)]
+)
+def test_decoding_classes_of_each_tasks_own_is_a_loop_over_rows(n_outputs, labels):
+    rng, k = np.random.RandomState(0), max(2, n_outputs)
+    classes = [labels[i : i + k] for i in range(0, 12, k)]
+    z, place = rng.standard_normal((20, n_outputs)), rng.randint(len(classes), size=20)
+    encoder = SimpleNamespace(is_classifier=True, shared_labels=False, targets=None)
+    found = Learned(encoder, None, None).decode(z, place, classes)
+    codes = [int(row[0] > 0) if n_outputs == 1 else int(np.argmax(row)) for row in z]
+    assert found.tolist() == [classes[p][code] for p, code in zip(place, codes, strict=True)]
+    assert found.dtype == labels.dtype
+
+
 def test_find():
     network = make_network("squared_error")
     _, tasks = learn("joint", network, make_arrays(network))

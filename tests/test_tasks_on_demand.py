@@ -1,3 +1,4 @@
+import copy
 import pickle
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ from helpers import CASES, make_network
 from test_learned import learn, make_arrays, make_learned, plain_outputs
 
 from sklearn_meta import _learned, _tasks_on_demand
-from sklearn_meta._learned import Asked
+from sklearn_meta._learned import Asked, Learned
 from sklearn_meta._tasks_on_demand import TasksOnDemand, bytes_of, on_demand, own_bytes
 from sklearn_meta.algorithms import ALGORITHMS, AdaptedTasks, PredictsStd
 from sklearn_meta.encoding import Encoded
@@ -143,6 +144,36 @@ def large_weights(name):
     network = make_network("squared_error", **NETWORK)
     arrays = make_arrays(network, [2, 600, 1, 570, 300])
     return network, arrays, *learn(name, network, arrays, np.arange(5))
+
+
+def numbers(meta, X, groups):
+    return (meta.predict_proba if hasattr(meta, "classes_") else meta.predict)(X, groups)
+
+
+def test_a_meta_learner_serves_them_as_it_serves_others(problem, algorithm, monkeypatch):
+    """With weights, by id, alone, exported, and from a pickle."""
+    meta = problem.meta(algorithm, adapt_training_tasks=False).fit(problem.tasks)
+    X, y, groups = problem.rows
+    weight = np.random.RandomState(0).randint(0, 4, len(y)) + 0.5
+    expected = numbers(copy.copy(meta).fit_adapt(X, y, groups, weight), X, groups)
+    plain = TaskArrays.task_blocks
+    monkeypatch.setattr(TaskArrays, "task_blocks", lambda self, *args: plain(self, 1, 1, 40))
+    monkeypatch.setattr(Learned, "_can_keep", lambda *args: False)
+    meta.fit_adapt(X, y, groups, weight)
+    for served in (meta, pickle.loads(pickle.dumps(meta))):
+        (part,) = served._known.parts
+        assert isinstance(part.batch.adapted, TasksOnDemand)
+        assert part.batch.adapted.ready is None
+        np.testing.assert_allclose(numbers(served, X, groups), expected, rtol=1e-6, atol=1e-9)
+    rows = groups == "t03"
+    alone = meta.adapt(X[rows], y[rows], weight[rows])
+    exported = meta._learned.export(meta._known, 3)
+    assert type(exported) is type(alone)
+    if hasattr(alone, "classes_"):
+        np.testing.assert_array_equal(exported.classes_, alone.classes_)
+        np.testing.assert_array_equal(exported.predict(X), alone.predict(X))
+    else:
+        np.testing.assert_allclose(exported.predict(X), alone.predict(X), rtol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["maml", "reptile", "implicit_maml"])
