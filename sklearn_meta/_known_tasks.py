@@ -170,7 +170,8 @@ class Part(Cached):
         return len(self.batch.ids) - len(self.gone)
 
     def kind(self):
-        return type(self.batch.adapted)
+        """Parts of one can be joined: a date among other objects would have another key."""
+        return type(self.batch.adapted), self.batch.ids.dtype.kind == "M"
 
     @cached_property
     def numbers(self):
@@ -214,7 +215,7 @@ def _shrinking(parts):
     """
     while len(parts) > 1 and len(parts[-2]) < 2 * len(parts[-1]):
         *others, older, newer = parts
-        if older.kind() is not newer.kind():
+        if older.kind() != newer.kind():
             break
         parts = (*others, _joined([older, newer]))
     return parts

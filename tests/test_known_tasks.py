@@ -168,6 +168,16 @@ def test_dates(unit):
     assert values_at(tasks, range(3)) == [0, 2, 3]
 
 
+def test_dates_beside_numbers():
+    days = np.array(["2024-01-01", "2024-01-02"], "datetime64[D]")
+    tasks = one_by_one(3).merge(KnownTasks.of(days, TaskWeights(layers([5, 6]))))
+    tasks = tasks.merge(learned([2, 7], [20, 70]))
+    for known in (tasks, pickle.loads(pickle.dumps(tasks))):
+        assert known.ids.tolist() == [0, 1, *days, 2, 7]
+        assert known.find(days.astype("M8[ns]")).tolist() == [2, 3]
+        assert known.find(np.array([7, 1, 5])).tolist() == [5, 1, UNKNOWN]
+
+
 def test_more_rows_than_are_looked_up_at_once(monkeypatch):
     tasks, rows = one_by_one(9), np.random.RandomState(0).randint(12, size=100)
     monkeypatch.setattr(_known_tasks, "MANY_ROWS", 7)
