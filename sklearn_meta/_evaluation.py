@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from ._runtime import blas_threads, each_in_threads, quiet
-from ._slower import learn_slower
+from ._slower import learn_slower, warn_of_slowed
 from .tasks._episodes import EpisodeSampler
 
 
@@ -60,11 +60,12 @@ def evaluate(
         n_shots = len(arrays.X)
     sampler = EpisodeSampler(arrays, n_shots, None, support_order)
     is_support, is_query = sampler.split(check_random_state(random_state))
+    slowed = []
     support, query = arrays.select(is_support), arrays.select(is_query)
 
     @quiet
     def of_block(tasks):
-        adapted = learned.learn_batch(support.full_batch(tasks), encoded.ids[tasks])
+        adapted = learned.learn_batch(support.full_batch(tasks), encoded.ids[tasks], slowed)
         batch = query.full_batch(tasks)
         z, loss = query_losses(adapted, learned.network, batch)
         index, filled = query.padded(tasks)
@@ -73,6 +74,7 @@ def evaluate(
     with blas_threads():
         blocks = arrays.task_blocks(*learned.network.cells)
         parts = each_in_threads(of_block, blocks, n_jobs)
+    warn_of_slowed(learned.algorithm, slowed)
     order = np.argsort(np.concatenate([index for index, _, _ in parts]))
     z, loss = (np.concatenate(values)[order] for values in list(zip(*parts, strict=True))[1:])
     task = np.repeat(np.arange(len(query)), query.sizes)

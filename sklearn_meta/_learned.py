@@ -1,4 +1,4 @@
-"""What was meta-learned, and the tasks that it has learned since: found by id, and predicted."""
+"""What was meta-learned: how tasks are learned by it, and their rows predicted."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,75 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._known_tasks import UNKNOWN, KnownTasks
 from ._messages import inner_rate, of_task
-from ._ragged import as_offsets
+from ._ragged import Runs, as_offsets, blocks, pad
 from ._runtime import Cached, blas_threads, each_in_threads, quiet
-from .algorithms import AdaptedTasks, MetaAlgorithm, PredictsStd
+from ._slower import learn_slower, warn_of_slowed
+from ._tasks_on_demand import FAR_LESS, MAX_BYTES, bytes_of_rows, on_demand, own_bytes
+from .algorithms import MetaAlgorithm, PredictsStd
 from .encoding import Encoder
 from .export import export
 from .network import Params
-from .tasks._batch import TaskArrays, TaskBatch, logit_mask
-from .tasks._ids import as_keys, join_ids
-
-UNKNOWN = -1  # the place of a row whose task is not among those asked
-
-
-@dataclass(frozen=True, eq=False)
-class KnownTasks(Cached):
-    """Tasks that were learned, in the order in which they were.
-
-    Parameters
-    ----------
-    ids : ndarray of shape (n_tasks,)
-    adapted : AdaptedTasks
-    classes : list of ndarray or None
-        Of each task, where each has its own.
-    among : ndarray or None
-        Where classes are shared, those that the rows can have; None: any.
-    """
-
-    ids: np.ndarray
-    adapted: AdaptedTasks
-    classes: list | None
-    among: np.ndarray | None = None
-
-    def __len__(self):
-        return len(self.ids)
-
-    @cached_property
-    def _places(self):
-        return {name: i for i, name in enumerate(as_keys(self.ids))}
-
-    def find(self, groups):
-        """Each row's place among the tasks, UNKNOWN where its task is not one of them."""
-        places = self._places
-        return np.array([places.get(name, UNKNOWN) for name in as_keys(groups)], np.intp)
-
-    def merge(self, later):
-        """These tasks and the later ones, which replace those of the same id."""
-        keep = np.flatnonzero(later.find(self.ids) == UNKNOWN)
-        classes = None
-        if self.classes is not None:
-            classes = [*(self.classes[i] for i in keep), *later.classes]
-        parts = [self.adapted.take(keep), later.adapted]
-        return KnownTasks(join_ids(self.ids[keep], later.ids), _concatenate(parts), classes)
-
-    def in_columns(self, values, place):
-        """Values (rows, outputs) by each task's own classes, in columns for `all_classes`."""
-        if values is None:
-            return None
-        columns = self.all_classes
-        wide = np.zeros((len(values), len(columns)), values.dtype)
-        for task in np.unique(place):
-            rows = np.flatnonzero(place == task)
-            own = np.searchsorted(columns, self.classes[task])
-            wide[np.ix_(rows, own)] = values[rows, : len(own)]
-        return wide
-
-    @property
-    def all_classes(self):
-        """Of all tasks together, where each has its own."""
-        return np.unique(np.concatenate(self.classes))
+from .tasks._batch import MAX_CELLS, TaskBatch, logit_mask
 
 
 class Asked(NamedTuple):
@@ -86,7 +28,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
+class Learned(Cached):
     """What was meta-learned: everything that a new task needs.
 
     Parameters
@@ -105,42 +47,62 @@ class Learned:
         return self.encoder.network
 
     def learn(self, encoded, n_jobs=None):
-        """Learn every encoded task from all of its rows, in chunks of bounded memory."""
+        """Learn every encoded task from all of its rows, in chunks of bounded memory.
 
-        def learn(chunk):
-            tasks, batch = chunk
-            return tasks, self.learn_batch(batch, encoded.ids[tasks])
+        Where what tasks hold would take much memory, and their rows less, these are kept instead.
+        """
+        ids, rows, classes = encoded
+        first, *others = rows.task_blocks(*self.network.cells)
+        slowed = []
 
-        chunks = encoded.arrays.chunks(*self.network.cells)
+        def learn(tasks):
+            return self.learn_batch(rows.full_batch(tasks), ids[tasks], slowed)
+
+        def try_to_learn(tasks):
+            learn(tasks)
+
         with blas_threads():
-            parts = each_in_threads(learn, chunks, n_jobs)
-        order = np.argsort(np.concatenate([tasks for tasks, _ in parts]))
-        adapted = _concatenate([adapted for _, adapted in parts]).take(order)
-        return KnownTasks(encoded.ids, adapted, encoded.classes)
+            parts = [learn(first)]
+            keep = not others or self._can_keep(rows, parts[0], first)
+            parts += each_in_threads(learn if keep else try_to_learn, others, n_jobs)
+        warn_of_slowed(self.algorithm, slowed)
+        adapted = _in_order(parts, np.concatenate([first, *others])) if keep else None
+        if not keep or self._rows_take_far_less(encoded):
+            adapted = on_demand(self, rows, parts[0], adapted)
+        return KnownTasks.of(ids, adapted, classes)
 
     @quiet
-    def learn_batch(self, support, ids):
-        """Learn a padded batch of tasks, whose ids name the one that diverges."""
-        adapted = self.algorithm.learn(self.network, self.params, support)
-        wrong = np.flatnonzero(~adapted.finite(len(ids)))
+    def learn_batch(self, support, ids, slowed):
+        """Learn a padded batch of tasks.
+
+        Parameters
+        ----------
+        support : TaskBatch
+        ids : ndarray of shape (tasks,)
+            They name the one that cannot be learned.
+        slowed : list of (id, int)
+            Those that diverged are noted in it, and how often their inner rate was halved.
+        """
+        self._check_rows(support.weight, ids)
+        found = learn_slower(self.algorithm, self.network, self.params, support)
+        wrong = np.flatnonzero(found.diverged)
         if len(wrong):
             raise ValueError(
                 f"{of_task('adaptation', ids[wrong[0]])} diverged, its weights are not finite: "
                 f"{inner_rate(self.algorithm, 'lower ', ', or ')}scale the features and targets"
             )
-        return adapted
+        slower = np.flatnonzero(found.halvings)
+        slowed.extend(zip(ids[slower], found.halvings[slower].tolist(), strict=True))
+        return found.adapted
 
     def outputs(self, asked):
         """Network outputs before the link of rows, (rows, outputs)."""
 
-        def known(adapted, batch, mask):
-            return adapted.outputs(self.network, batch.X, mask)
-
-        def unknown(X):
-            return self.algorithm.prior(self.network, self.params).outputs(self.network, X)
+        def of(adapted, X, mask=None):
+            return adapted.outputs(self.network, X, mask)
 
         with blas_threads():
-            z = self._answer(asked, known, unknown)
+            z = self._answer(asked, of, lambda: self._prior)
         if asked.tasks is None or asked.tasks.among is None:
             return z
         return _rule_out(z, ~np.isin(self.encoder.targets.classes, asked.tasks.among))
@@ -148,19 +110,12 @@ class Learned:
     def std(self, asked):
         """Predictive standard deviation of rows, as the network sees targets, (rows, outputs)."""
 
-        def known(adapted, batch, mask):
+        def of(adapted, X, mask=None):
             self._check_std(adapted)
-            return adapted.std(self.network, batch.X, mask)
-
-        def unknown(X):
-            y = np.empty((1, 0, self.network.n_outputs), X.dtype)
-            nothing = TaskBatch(X[:, :0], y, X[:, :0, 0])
-            adapted = self.algorithm.learn(self.network, self.params, nothing)
-            self._check_std(adapted)
-            return adapted.std(self.network, X)
+            return adapted.std(self.network, X, mask)
 
         with blas_threads():
-            return self._answer(asked, known, unknown)
+            return self._answer(asked, of, lambda: self._from_nothing(1))
 
     @quiet
     def decode_std(self, std):
@@ -176,48 +131,101 @@ class Learned:
         codes = (z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)
         if self.encoder.shared_labels:
             return targets.classes[codes]
-        return np.array([classes[p][c] for p, c in zip(place, codes, strict=True)])
+        tasks, task = np.unique(place, return_inverse=True)
+        own = [classes[i] for i in tasks.tolist()]
+        starts = as_offsets(list(map(len, own)))[:-1]
+        return np.concatenate(own)[starts[task] + codes]
 
     def export(self, tasks, number):
         """One of the tasks as a fitted clone of the user's estimator."""
-        classes = None if tasks.classes is None else tasks.classes[number]
-        return export(tasks.adapted.task(number), self.encoder, classes)
+        ((batch, _, (number,)),) = tasks.by_part(np.array([number]))
+        classes = None if batch.classes is None else batch.classes[number]
+        return export(batch.adapted.task(number), self.encoder, classes)
 
     def export_prior(self):
         """The prior as a fitted clone of the user's estimator."""
-        prior = self.algorithm.prior(self.network, self.params)
         own = None if self.encoder.shared_labels else np.arange(self.encoder.targets.n_classes)
-        return export(prior, self.encoder, own)
+        return export(self._prior, self.encoder, own)
+
+    @cached_property
+    def _prior(self):
+        return self.algorithm.prior(self.network, self.params)
 
     @quiet
-    def _answer(self, asked, known, unknown):
-        """One function for rows of known tasks, another for the others, (rows, outputs)."""
+    def _from_nothing(self, n_tasks):
+        """Tasks learned from no rows."""
+        n_features, dtype = self.network.layer_units[0], self.params.vector.dtype
+        X, y = (np.empty((n_tasks, 0, n), dtype) for n in (n_features, self.network.n_outputs))
+        return self.algorithm.learn(self.network, self.params, TaskBatch(X, y, X[..., 0]))
+
+    @cached_property
+    def _bytes(self):
+        """What each task takes of its own, whatever its rows."""
+        return own_bytes(self._from_nothing(2), 2) / 2
+
+    def _rows_take_far_less(self, encoded):
+        """So little that they can be kept beside what is learned, lest too many tasks come."""
+        ids, rows, _ = encoded
+        return ids[0] is not None and bytes_of_rows(rows) < FAR_LESS * self._bytes * len(ids)
+
+    def _can_keep(self, rows, adapted, tasks):
+        """Whether all tasks may be kept as learned, as some of them were."""
+        sizes = rows.sizes
+        of_rows = own_bytes(adapted, len(tasks)) - self._bytes * len(tasks)
+        share = sizes.sum() / max(1, sizes[tasks].sum())
+        total = self._bytes * len(rows) + of_rows * share
+        return total < max(MAX_BYTES, bytes_of_rows(rows))
+
+    def _check_rows(self, weight, ids):
+        """Row weights (tasks, rows): no task has more rows than the algorithm can learn from."""
+        most = self.algorithm.most_rows
+        if most is None or weight.shape[1] <= most:
+            return
+        sizes = np.count_nonzero(weight, axis=1)
+        largest = sizes.argmax()
+        if sizes[largest] > most:
+            rows = sizes[largest]
+            raise ValueError(
+                f"{of_task('adaptation', ids[largest])} has {rows} rows, of which {self.algorithm} "
+                f"makes a matrix of {rows} x {rows} numbers, {rows**2 / 2**27:.1f} GiB; it takes "
+                f"{most} rows at most: pass fewer rows of the task"
+            )
+
+    @quiet
+    def _answer(self, asked, function, unknown):
+        """A function of (adapted tasks, rows, logit mask), of all rows, (rows, outputs).
+
+        Rows of unknown tasks are answered by the adapted task that `unknown` gives.
+        """
         X, place, tasks = asked
-        is_known = place != UNKNOWN
         result = np.empty((len(X), self.network.n_outputs), X.dtype)
-        if not is_known.all():
-            result[~is_known] = unknown(X[~is_known][None])[0]
-        if is_known.any():
-            result[is_known] = self._by_task(X[is_known], place[is_known], tasks, known)
+        width = max(self.network.layer_units)
+        runs = Runs.of(place, max(1, MAX_CELLS // width))
+        n_unknown = np.searchsorted(runs.task, UNKNOWN, side="right")  # they come first
+        for run in range(n_unknown):
+            rows = runs.order[runs.starts[run] :][: runs.sizes[run]]
+            result[rows] = function(unknown(), X[rows][None])[0]
+        if n_unknown < len(runs.task):
+            self._by_task(X, tasks, runs.take(slice(n_unknown, None)), function, result)
         return _below_infinity(result)
 
-    def _by_task(self, X, place, tasks, function):
-        """A function of (adapted tasks, padded batch, logit mask), of rows of known tasks."""
-        order = np.argsort(place, kind="stable")
-        numbers, counts = np.unique(place, return_counts=True)
-        rows = TaskArrays(X[order], X[order, :0], as_offsets(counts))
-        result = np.empty((len(X), self.network.n_outputs), X.dtype)
-        for some, batch in rows.chunks(max(self.network.layer_units)):
-            mask = self._logit_mask(tasks, numbers[some])
-            values = function(_taken(tasks.adapted, numbers[some], len(tasks)), batch, mask)
-            index, filled = rows.padded(some)
-            result[order[index[filled]]] = values[filled]
-        return result
+    def _by_task(self, X, tasks, runs, function, result):
+        """The function of runs of rows of known tasks, into the result (rows, outputs)."""
+        width = max(self.network.layer_units)
+        for batch, which, numbers in tasks.by_part(runs.task):
+            sizes, before = runs.sizes[which], None
+            for some in blocks(sizes, sizes * width, MAX_CELLS):
+                if not np.array_equal(numbers[some], before):  # else the next run of one task
+                    before = numbers[some]
+                    adapted, mask = _taken(batch, before), self._logit_mask(batch, before)
+                index, filled = pad(runs.starts[which[some]], sizes[some])
+                rows = runs.order[index]
+                result[rows[filled]] = function(adapted, X[rows], mask)[filled]
 
-    def _logit_mask(self, tasks, numbers):
-        if tasks.classes is None:
+    def _logit_mask(self, batch, numbers):
+        if batch.classes is None:
             return None
-        n_classes = np.array([len(tasks.classes[number]) for number in numbers])
+        n_classes = np.array([len(batch.classes[number]) for number in numbers.tolist()])
         return logit_mask(n_classes, self.network.n_outputs, self.encoder.dtype)
 
     def _check_std(self, adapted):
@@ -246,13 +254,16 @@ def _below_infinity(values):
     return values
 
 
-def _taken(adapted, numbers, n_tasks):
-    """Some of the adapted tasks, with nothing copied where these are all of them in order."""
-    if np.array_equal(numbers, np.arange(n_tasks)):
-        return adapted
-    return adapted.take(numbers)
+def _taken(batch, numbers):
+    """Some of the tasks of a batch, with nothing copied where these are all of them in order."""
+    n_tasks = len(batch.ids)
+    if len(numbers) == n_tasks and np.array_equal(numbers, np.arange(n_tasks)):
+        return batch.adapted
+    return batch.adapted.take(numbers)
 
 
-def _concatenate(parts):
-    """What adaptation returned for several batches in one, of whatever kind it is."""
-    return type(parts[0]).concatenate(parts)
+def _in_order(parts, numbers):
+    """What was learned in several parts in one, in the order of the numbers of their tasks."""
+    adapted, order = type(parts[0]).concatenate(parts), np.argsort(numbers)
+    del parts[1:]  # lest there be a third copy
+    return adapted if np.array_equal(order, np.arange(len(order))) else adapted.take(order)

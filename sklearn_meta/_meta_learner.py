@@ -54,7 +54,7 @@ DOC_LINK = (
     "https://sklearn-meta.readthedocs.io/en/latest/api/generated/"
     "{estimator_module}.{estimator_name}.html"
 )
-STATE_VERSION = 1  # of what a pickle holds; another cannot be taken over
+STATE_VERSION = 2  # of what a pickle holds; another cannot be taken over
 SWITCH = {"return_std": ["boolean"]}
 TAKING_GROUPS = "fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"
 
@@ -203,11 +203,15 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     Losses are means over rows, with no factor 1/2. What is validated, kept and adapted from is
     the running average of the parameters over about the last 100 meta-steps.
 
-    A pickle holds what was meta-learned, the state of the optimiser, and of each adapted task
-    what its predictions need: weights of its own; for `BayesianHead` also its support rows
-    without their targets, or the factor of its posterior's precision, whichever has fewer
-    numbers; for `DeepKernelGP` the features and residuals of its support rows. Training rows
-    are kept for nothing else; `adapt_training_tasks=False` keeps none.
+    A pickle holds what was meta-learned, the state of training, and of each adapted task what its
+    predictions need: weights of its own; for `BayesianHead` also its support rows without their
+    targets, or the factor of its posterior's precision, whichever has fewer numbers; for
+    `DeepKernelGP` the features and residuals of its support rows. Where the adapted tasks would
+    take more than about 64 MB and their rows less, the rows are kept instead, features and
+    targets, and a task is adapted anew whenever it is asked. Rows that take less than a quarter
+    of a task's own weights (`MAML`) are kept beside these from the start, for tasks with an id.
+    `adapt_training_tasks=False` keeps no training row. `fit_adapt` and `predict` of one task take
+    the same time among any number of known tasks.
 
     References
     ----------
@@ -420,7 +424,13 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If rows, tasks or weights will not do; nothing is changed then.
+            If rows, tasks or weights will not do, or a task has more rows than the algorithm can
+            learn from (`DeepKernelGP`: 16,384); nothing is changed then.
+
+        Warns
+        -----
+        UserWarning
+            Where adaptation diverged, and was repeated at half the inner rate until it did not.
         """
         check_is_fitted(self)
         while True:  # once more, where another thread has fitted anew meanwhile
@@ -452,7 +462,8 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If rows or weights will not do, or are of more than one task.
+            If rows or weights will not do, are of more than one task, or are more than the
+            algorithm can learn from.
         """
         check_is_fitted(self)
         now = self._as_fitted()
@@ -555,6 +566,13 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             in that of all adapted tasks' classes, sorted.
         std : ndarray of shape (n_rows, n_classes)
             Only with `return_std`.
+
+        Raises
+        ------
+        ValueError
+            If tasks have classes of their own, and the table of all their classes would take more
+            than 1 GiB: predict fewer rows at once, or one task's own classes, by `fit_adapt`
+            without groups or by `adapt`.
         """
         check_values(SWITCH, {"return_std": return_std}, "predict_proba")
         asked, learned = self._ask(X, groups)
@@ -827,13 +845,12 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         """Ids of another kind than all known ones are a mistake."""
         if self._served.known is None:
             return
-        ids = self._served.known.ids
-        kinds, known = kinds_of(groups), kinds_of(ids)
+        kinds, known = kinds_of(groups), self._served.known.kinds
         if kinds.isdisjoint(known):
             raise ValueError(
                 f"groups are {' and '.join(sorted(kinds))}, as {shown(groups[0])}, but the "
                 f"known tasks are named by {' and '.join(sorted(known))}, as "
-                f"{shown(ids[0])}"
+                f"{shown(self._served.known.ids[0])}"
             )
 
     def __sklearn_tags__(self):

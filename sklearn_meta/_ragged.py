@@ -1,6 +1,7 @@
 """Ragged tasks: their rows lie one after the other, `offsets` say where each task's begin."""
 
 from dataclasses import fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,7 +28,8 @@ class Ragged:
 
     def take(self, tasks):
         """Some of the tasks, by an array of their numbers, in that order."""
-        tasks = np.arange(len(self))[tasks]  # counted from the end, too
+        if not isinstance(tasks, np.ndarray) or tasks.dtype == bool or tasks.min(initial=0) < 0:
+            tasks = np.arange(len(self))[tasks]  # counted from the end, too
         rows, sizes = ragged_rows(self.offsets, tasks)
         return self._chosen(rows, tasks, as_offsets(sizes))
 
@@ -62,6 +64,37 @@ class Joinable(Ragged):
         }
         offsets = as_offsets(np.concatenate([part.sizes for part in parts]))
         return replace(parts[0], offsets=offsets, **joined)
+
+
+class Runs(NamedTuple):
+    """Rows in whatever order as runs of rows of one task."""
+
+    order: np.ndarray  # (rows,), row numbers, those of a run one after the other
+    task: np.ndarray  # (runs,), ascending
+    starts: np.ndarray  # (runs,), places in `order`
+    sizes: np.ndarray  # (runs,)
+
+    @classmethod
+    def of(cls, task, longest):
+        """From the task of each row (rows,); a task of more rows than `longest` is several runs."""
+        order = np.argsort(task, kind="stable")
+        in_order = task[order]
+        changes = np.flatnonzero(in_order[1:] != in_order[:-1]) + 1
+        bounds = np.concatenate([[0], changes, [len(task)]])
+        starts, sizes = bounds[:-1], bounds[1:] - bounds[:-1]
+        runs = cls(order, in_order[starts], starts, sizes)
+        return runs._cut(longest) if sizes.max() > longest else runs
+
+    def take(self, runs):
+        """Some of the runs, by a slice or an array of their numbers."""
+        return self._replace(task=self.task[runs], starts=self.starts[runs], sizes=self.sizes[runs])
+
+    def _cut(self, longest):
+        counts = -(-self.sizes // longest)
+        run, (_, filled) = np.repeat(np.arange(len(counts)), counts), pad(self.starts, counts)
+        before = np.nonzero(filled)[1] * longest  # rows of the same run
+        sizes = np.minimum(self.sizes[run] - before, longest)
+        return Runs(self.order, self.task[run], self.starts[run] + before, sizes)
 
 
 def _pick(values, index):

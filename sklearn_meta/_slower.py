@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._messages import inner_rate, listed, plain, warn
 from .algorithms import AdaptedTasks
 from .network import Params
 from .tasks._batch import TaskBatch
@@ -63,6 +64,20 @@ def learn_slower(algorithm, network, params, support):
         adapted = _replaced(adapted, n_tasks, wrong[fine], again.take(np.flatnonzero(fine)))
         halvings[wrong], diverged[wrong[fine]] = n, False
     return Attempt(adapted, halvings, diverged)
+
+
+def warn_of_slowed(algorithm, slowed):
+    """Name the tasks that were learned at a lower rate, pairs of id and halvings."""
+    if not slowed:
+        return
+    slowed = sorted(slowed, key=lambda each: -each[1])
+    named = listed([None if name is None else plain(name) for name, _ in slowed])
+    what = "adaptation" if slowed[0][0] is None else f"adaptation of [{named}]"
+    warn(
+        f"{what} diverged: {len(slowed)} task(s) were learned at a lower inner rate, down to "
+        f"{0.5 ** slowed[0][1]:.2g} times what it is. Lower {inner_rate(algorithm)}, or scale the "
+        "features and targets"
+    )
 
 
 def _support_losses(network, adapted, support):

@@ -1,9 +1,11 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers import CASES, draw_targets, make_network, make_params
 
+from sklearn_meta import TaskCollection, _learned
 from sklearn_meta._learned import UNKNOWN, Asked, Learned
 from sklearn_meta.algorithms import ALGORITHMS, BayesianHead
 from sklearn_meta.encoding import Encoded
@@ -118,6 +120,48 @@ def test_tasks_learned_in_several_chunks(name):
         np.testing.assert_allclose(z[place == i], expected, rtol=1e-9, atol=1e-11)
 
 
+@every_algorithm
+@pytest.mark.parametrize("max_cells", [1, 16, 60])
+def test_many_rows_of_a_task_are_cut(name, max_cells, monkeypatch):
+    """Of known tasks and of one that is not, as if each row were predicted by itself."""
+    network = make_network("squared_error")
+    learned, tasks = learn(name, network, make_arrays(network))
+    rng = np.random.RandomState(1)
+    X, place = rng.standard_normal((70, 2)), rng.choice([UNKNOWN, 1, 1, 2], size=70)
+    expected = learned.outputs(Asked(X, place, tasks))
+    bayesian = isinstance(learned.algorithm, BayesianHead)
+    expected_std = learned.std(Asked(X, place, tasks)) if bayesian else None
+    longest = []
+    plain = MLP.outputs
+    monkeypatch.setattr(
+        MLP,
+        "outputs",
+        lambda self, W, X, *mask: longest.append(X.shape) or plain(self, W, X, *mask),
+    )
+    monkeypatch.setattr(_learned, "MAX_CELLS", max_cells)
+    np.testing.assert_allclose(learned.outputs(Asked(X, place, tasks)), expected, rtol=1e-11)
+    assert max([n_rows for _, n_rows, _ in longest], default=0) <= max(1, max_cells // 4)
+    if bayesian:
+        np.testing.assert_allclose(learned.std(Asked(X, place, tasks)), expected_std, rtol=1e-11)
+
+
+def test_more_rows_than_an_algorithm_can_learn_from(monkeypatch):
+    network = make_network("squared_error")
+    arrays, learned = make_arrays(network), make_learned("deep_kernel_gp", network)
+    monkeypatch.setattr(type(learned.algorithm), "most_rows", 8)
+    message = (
+        r"^adaptation of task 'b' has 9 rows, of which DeepKernelGP\(\) makes a matrix of 9 x 9 "
+        r"numbers, 0\.0 GiB; it takes 8 rows at most: pass fewer rows of the task$"
+    )
+    with pytest.raises(ValueError, match=message):
+        learned.learn(Encoded(IDS, arrays, None))
+    weight = np.ones(len(arrays.X))
+    weight[5] = 0  # a row that does not count
+    tasks = learned.learn(Encoded(IDS, replace(arrays, weight=weight), None))
+    assert len(tasks) == 4
+    assert [ALGORITHMS[name].most_rows for name in ("deep_kernel_gp", "maml")] == [8, None]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_std_is_a_loop_over_rows(case):
     network = make_network(case)
@@ -133,6 +177,21 @@ def test_std_is_a_loop_over_rows(case):
     ]
     std = learned.std(Asked(X, place, tasks))
     np.testing.assert_allclose(std, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize(
+    "labels", [np.arange(12), np.array([*"abcdefghijkl"]), np.array([*range(11), "x"], object)]
+)
+def test_decoding_classes_of_each_tasks_own_is_a_loop_over_rows(n_outputs, labels):
+    rng, k = np.random.RandomState(0), max(2, n_outputs)
+    classes = [labels[i : i + k] for i in range(0, 12, k)]
+    z, place = rng.standard_normal((20, n_outputs)), rng.randint(len(classes), size=20)
+    encoder = SimpleNamespace(is_classifier=True, shared_labels=False, targets=None)
+    found = Learned(encoder, None, None).decode(z, place, classes)
+    codes = [int(row[0] > 0) if n_outputs == 1 else int(np.argmax(row)) for row in z]
+    assert found.tolist() == [classes[p][code] for p, code in zip(place, codes, strict=True)]
+    assert found.dtype == labels.dtype
 
 
 def test_find():
@@ -242,3 +301,26 @@ def test_rows_of_known_and_unknown_tasks_together(name):
         rows = (place != UNKNOWN) == known
         alone = learned.outputs(Asked(X[rows], place[rows], tasks if known else None))
         np.testing.assert_allclose(together[rows], alone, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_tasks_that_diverge_are_learned_at_a_lower_rate_and_named(regression, n_jobs):
+    """The training tasks are tame, two new ones' targets are far out of their range."""
+    X, y = regression.new
+    meta = regression.meta("maml", n_jobs=n_jobs).fit(regression.tasks)
+    names = np.repeat(["tame", "wild", "wilder"], len(X))
+    rows, targets = np.tile(X, (3, 1)), np.concatenate([y, y * 1e3, y * 1e6])
+    match = (
+        r"adaptation of \['wild(er)?', 'wild(er)?'\] diverged: 2 task\(s\) were learned at a lower "
+        r"inner rate, down to [\d.e-]+ times what it is. Lower the inner_lr of MAML\(\), or scale"
+    )
+    with pytest.warns(UserWarning, match=match):
+        meta.fit_adapt(rows, targets, names)
+    for name, size in (("wild", 1e3), ("wilder", 1e6)):
+        found = meta.predict(X, [name] * len(X))
+        prior = meta.estimator_.predict(X)
+        assert np.mean((found - y * size) ** 2) < np.mean((prior - y * size) ** 2)
+    with pytest.warns(UserWarning, match="adaptation diverged: 1 task"):
+        meta.fit_adapt(X, y * 1e3)
+    with pytest.warns(UserWarning, match=r"adaptation of \['wild'\] diverged"):
+        meta.score(TaskCollection.from_arrays(X, y * 1e6, ["wild"] * len(X)))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_meta import _ragged
-from sklearn_meta._ragged import PER_ROW, PER_TASK, Joinable, blocks, pad, ragged_rows
+from sklearn_meta._ragged import PER_ROW, PER_TASK, Joinable, Runs, blocks, pad, ragged_rows
 
 few_examples = settings(deadline=None, derandomize=True, max_examples=50, database=None)
 sizes_and_tasks = st.lists(st.integers(0, 6), min_size=1, max_size=6).flatmap(
@@ -104,3 +104,17 @@ def test_blocks_are_all_tasks_the_largest_first(sizes, max_cells):
     assert np.all(np.diff(sizes[np.concatenate(parts)]) <= 0)
     for part in parts:
         assert len(part) == 1 or len(part) * max(sizes[part].max(), 1) <= max_cells
+
+
+@few_examples
+@given(st.lists(st.integers(-1, 4), min_size=1, max_size=20), st.integers(1, 6))
+def test_runs_have_each_row_once_in_its_order_and_are_not_too_long(tasks, longest):
+    runs = Runs.of(np.array(tasks), longest)
+    assert runs.sizes.max() <= longest
+    assert np.all(np.diff(runs.task) >= 0)
+    found = {}
+    for task, start, size in zip(runs.task, runs.starts, runs.sizes, strict=True):
+        found.setdefault(int(task), []).extend(runs.order[start : start + size].tolist())
+    assert found == {task: [i for i, t in enumerate(tasks) if t == task] for task in set(tasks)}
+    last = runs.take(slice(1, None))
+    assert last.task.tolist() == runs.task.tolist()[1:]

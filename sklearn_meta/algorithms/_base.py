@@ -73,11 +73,15 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
     row_order_matters : bool
         Whether `learn` takes rows in their order, as minibatches do, by default False. Where it
         does, a row of weight w counts as that row w times in a row.
+    most_rows : int or None
+        Rows from which a task can be learned at most, where that takes a matrix of rows by rows;
+        by default None, any number. More are an error that names the task, before `learn`.
     """
 
     losses = tuple(LOSSES)
     exact_gradient = True
     row_order_matters = False
+    most_rows = None
     _parameter_constraints: dict = {}
 
     def init_params(self, network, random_state, dtype):

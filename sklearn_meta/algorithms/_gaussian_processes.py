@@ -75,8 +75,9 @@ class GaussianProcesses(Joinable):
         z = affine(F, *self.layers[-1])
         for block in self._blocks(X.shape[1]):
             index, filled = self.padded(block)
-            covariance = self.kernel.covariance(F[block], self.features[index])
-            z[block] += covariance @ (self.alpha[index] * filled[..., None].astype(float))
+            own, alpha = self.features[index], self.alpha[index] * filled[..., None].astype(float)
+            for rows in _slices(X.shape[1], MAX_CELLS // max(1, own.shape[1])):
+                z[block, rows] += self.kernel.covariance(F[block, rows], own) @ alpha
         z *= self.gain
         return z if logit_mask is None else z + logit_mask
 
@@ -97,11 +98,12 @@ class GaussianProcesses(Joinable):
         variance = np.empty((*X.shape[:2], 1))
         for block in self._blocks(X.shape[1]):
             index, root = self._rows(block)
-            own = self.features[index]
-            cross = root * self.kernel.covariance(own, F[block])  # (tasks, n, m)
-            solved = solve(_system(self.kernel, own, root), cross)
-            explained = (cross * solved).sum(axis=1)[..., None]
-            variance[block] = self.kernel.variance(F[block]) - explained
+            own, n = self.features[index], index.shape[1]
+            for rows in _slices(X.shape[1], max(n, MAX_CELLS // max(1, n))):
+                cross = root * self.kernel.covariance(own, F[block, rows])  # (tasks, n, m)
+                solved = solve(_system(self.kernel, own, root), cross)
+                explained = (cross * solved).sum(axis=1)[..., None]
+                variance[block, rows] = self.kernel.variance(F[block, rows]) - explained
         std = np.sqrt(self.kernel.noise * (1 + np.maximum(variance, 0)))
         return np.repeat(std.astype(X.dtype, copy=False), network.n_outputs, axis=-1)
 
@@ -121,4 +123,14 @@ class GaussianProcesses(Joinable):
 
 def _system(kernel, F, root):
     """``I + D C D``, (tasks, n, n)."""
-    return np.eye(F.shape[1]) + root * kernel.covariance(F, F) * root.mT
+    system = kernel.covariance(F, F)  # in place: of many rows it is large
+    system *= root
+    system *= root.mT
+    np.einsum("tnn->tn", system)[...] += 1
+    return system
+
+
+def _slices(n_rows, most):
+    """Of rows, so many at once."""
+    most = max(1, most)
+    return [slice(start, start + most) for start in range(0, n_rows, most)]

@@ -40,7 +40,10 @@ class Linear(Kernel):
 
     def covariance(self, F, other):
         """Over the noise, (tasks, n, m)."""
-        return self.ratio * (1 + self.scaled(F) @ self.scaled(other).mT)
+        covariance = self.scaled(F) @ self.scaled(other).mT
+        covariance += 1
+        covariance *= self.ratio
+        return covariance
 
     def adjoint(self, F, covariance, d_covariance):
         """Gradients at F and at the log of the length scale, from that at F's covariance."""
@@ -65,7 +68,11 @@ class RBF(Kernel):
 
     def covariance(self, F, other):
         """Over the noise, (tasks, n, m)."""
-        return self.ratio * np.exp(-0.5 * self._distances(F, other))
+        covariance = self._distances(F, other)
+        covariance *= -0.5
+        np.exp(covariance, out=covariance)
+        covariance *= self.ratio
+        return covariance
 
     def adjoint(self, F, covariance, d_covariance):
         """Gradients at F and at the log of the length scale, from that at F's covariance."""
@@ -87,7 +94,11 @@ class RBF(Kernel):
         F, other = self.scaled(F), self.scaled(other)
         squares = np.einsum("tnp,tnp->tn", F, F)[..., None]
         others = np.einsum("tmp,tmp->tm", other, other)[:, None]
-        return np.maximum(squares + others - 2 * (F @ other.mT), 0)
+        distances = F @ other.mT  # in place from here on: it may be the largest array there is
+        distances *= -2
+        distances += squares
+        distances += others
+        return np.maximum(distances, 0, out=distances)
 
 
 KERNELS = {"linear": Linear, "rbf": RBF}

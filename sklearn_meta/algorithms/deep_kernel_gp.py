@@ -29,7 +29,8 @@ class DeepKernelGP(MetaAlgorithm):
 
     `MetaLearner.adapt` gives a Pipeline of the features and scikit-learn's Gaussian process
     regressor on them. The work grows with the cube of a task's rows; in training, of its
-    support and query together.
+    support and query together. Adaptation takes 16,384 rows of a task at most, whose matrix
+    takes 2 GiB; more are a ValueError.
 
     Parameters
     ----------
@@ -66,6 +67,7 @@ class DeepKernelGP(MetaAlgorithm):
     """
 
     losses = ("squared_error", "binary_log_loss", "log_loss")
+    most_rows = 2**14  # their covariances take 2 GiB
     _parameter_constraints = {
         "kernel": [StrOptions(set(KERNELS))],
         "init_length_scale": [Interval(Real, 0, None, closed="neither")],

@@ -134,11 +134,11 @@ def as_keys(ids):
     return ids.astype("datetime64[ns]").astype(np.int64).tolist()
 
 
-def join_ids(ids, later):
-    """One array of both, in which an id stays what it was: 1 does not become "1"."""
-    if ids.dtype.kind != later.dtype.kind:
-        ids, later = (_as_objects(part) for part in (ids, later))
-    return np.concatenate([ids, later])
+def join_ids(*parts):
+    """One array of all, in which an id stays what it was: 1 does not become "1"."""
+    if len({ids.dtype.kind for ids in parts}) > 1:
+        parts = list(map(_as_objects, parts))
+    return np.concatenate(parts)
 
 
 def _as_objects(ids):

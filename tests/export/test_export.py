@@ -9,6 +9,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_meta import TaskCollection
+from sklearn_meta._known_tasks import KnownTasks
+from sklearn_meta._learned import Learned
+from sklearn_meta._tasks_on_demand import on_demand
 from sklearn_meta.algorithms import MAML, BayesianHead
 from sklearn_meta.encoding import Encoder
 from sklearn_meta.export import as_steps, export
@@ -84,6 +87,27 @@ def test_the_exported_mlp_predicts_what_the_network_does(algorithm, setting, dty
         *hidden, head = (coefs.dtype for coefs in mlp.coefs_)
         assert set(hidden) <= {np.dtype(dtype)}
         assert head == (np.float64 if proba is None else dtype)
+
+
+@both_algorithms
+@every_setting
+def test_of_a_task_that_is_kept_as_its_rows(algorithm, setting):
+    estimator, y, shared = SETTINGS[setting]
+    X = np.random.RandomState(0).standard_normal((12, 3))
+    tasks = TaskCollection.from_arrays(X, y, GROUPS)
+    encoder, encoded = Encoder.fit_encode(estimator, tasks, shared_labels=shared)
+    params = algorithm.init_params(encoder.network, np.random.RandomState(0), encoder.dtype)
+    learned = Learned(encoder, algorithm, params)
+    known = learned.learn(encoded)
+    ids, arrays, classes = encoded
+    rows = on_demand(learned, arrays, known.parts[0].batch.adapted)
+    for i in range(2):
+        found = learned.export(KnownTasks.of(ids, rows, classes), i)
+        expected = learned.export(known, i)
+        pairs = zip(found.coefs_, expected.coefs_, strict=True)
+        for coefs, others in pairs:
+            np.testing.assert_allclose(coefs, others, rtol=1e-9, atol=1e-12)
+        assert getattr(found, "classes_", [0])[0] == getattr(expected, "classes_", [0])[0]
 
 
 def test_two_of_five_own_classes():
