@@ -592,7 +592,7 @@ class MetaLearner(MetaEstimatorMixin, BaseEstimator):
             params = _warm_params(params, before.params)
         state = self._start(params, encoder.network, random_state)
         trainer = self._train(algorithm, encoder.network, stream, validation, state)
-        trainer.warn_if_useless(encoded.arrays.y.mean(axis=0))
+        trainer.warn_if_useless(encoded.arrays.mean_target())
         self._keep(encoder, algorithm, trainer.kept, validation, state)
         state.rebase(self._learned.params)
         self._forget(len(source.tasks))

@@ -107,12 +107,6 @@ class ClassTargets:
             )
         return codes
 
-    def one_hot(self, codes, dtype):
-        """(rows, outputs) for the network."""
-        if self.n_outputs == 1:
-            return codes[:, None].astype(dtype)
-        return np.eye(self.n_outputs, dtype=dtype)[codes]
-
 
 def named_classes(classes):
     """The parameter `classes`, sorted."""

@@ -15,7 +15,7 @@ class Deal(NamedTuple):
     starts: np.ndarray  # (meta-batches * tasks,), where each task's rows begin
     n_support: np.ndarray  # (meta-batches * tasks,)
     n_query: np.ndarray  # (meta-batches * tasks,)
-    labels: np.ndarray | None  # (meta-batches * tasks, 1, outputs), the class each output means
+    outputs: np.ndarray | None  # (meta-batches * tasks, classes), the output that stands for each
 
 
 class EpisodeSampler:
@@ -51,20 +51,18 @@ class EpisodeSampler:
         flat = tasks.ravel()
         rows = self.deal_rows(flat, random_state)
         own_classes = self.arrays.n_classes is not None
-        return Deal(tasks, *rows, self._draw_labels(flat, random_state) if own_classes else None)
+        return Deal(tasks, *rows, self._draw_outputs(flat, random_state) if own_classes else None)
 
     def episode(self, deal, number):
         """Support and query batches of one of the meta-batches that were dealt."""
         tasks = deal.tasks[number]
         part = slice(number * len(tasks), (number + 1) * len(tasks))
         starts, n_support, n_query = (a[part] for a in (deal.starts, deal.n_support, deal.n_query))
-        batches = (
-            self.arrays.batch(tasks, starts, n_support, deal.rows),
-            self.arrays.batch(tasks, starts + n_support, n_query, deal.rows),
+        outputs = None if deal.outputs is None else deal.outputs[part]
+        return (
+            self.arrays.batch(tasks, starts, n_support, deal.rows, outputs),
+            self.arrays.batch(tasks, starts + n_support, n_query, deal.rows, outputs),
         )
-        if deal.labels is None:
-            return batches
-        return tuple(_relabel(batch, deal.labels[part]) for batch in batches)
 
     def deal_rows(self, tasks, random_state):
         """Rows of the given tasks, in each first its support, then its query.
@@ -180,24 +178,16 @@ class EpisodeSampler:
     def _most_shots(self):
         """That "auto" draws: 20 rows, or in classification 5 times the classes if more."""
         arrays = self.arrays
-        n_classes = 0 if arrays.labels is None else max(2, arrays.y.shape[1])
+        n_classes = 0 if arrays.labels is None else max(2, arrays.n_outputs)
         rows = max(20, 5 * n_classes)
         return rows // n_classes if self._by_class else rows
 
-    def _draw_labels(self, tasks, random_state):
-        """For each task and output, the class that it is to mean, (tasks, 1, outputs)."""
-        n_outputs, n_classes = self.arrays.y.shape[1], self.arrays.n_classes[tasks]
-        if n_outputs == 1:
-            return random_state.randint(2, size=(len(tasks), 1, 1))
-        keys = random_state.random_sample((len(tasks), n_outputs))
-        keys += np.arange(n_outputs) >= n_classes[:, None]  # absent classes stay at the end
-        return np.argsort(keys, axis=1)[:, None]
-
-
-def _relabel(batch, order):
-    if batch.y.shape[-1] == 1:
-        return batch._replace(y=np.where(order, 1 - batch.y, batch.y))
-    return batch._replace(y=np.take_along_axis(batch.y, order, axis=2))
+    def _draw_outputs(self, tasks, random_state):
+        """For each task and class, the output that is to stand for it, (tasks, classes)."""
+        classes = np.arange(max(2, self.arrays.n_outputs))
+        keys = random_state.random_sample((len(tasks), len(classes)))
+        keys += classes >= self.arrays.n_classes[tasks][:, None]  # absent ones stay at the end
+        return np.argsort(keys, axis=1)
 
 
 def _ranks(group, key):

@@ -21,14 +21,11 @@ seeds = st.integers(0, 2**31 - 1)
 def make_arrays(sizes, labels=None, n_classes=None, is_support=None, n_outputs=1):
     """X is the row's own number."""
     n = sum(sizes)
-    y = np.zeros((n, n_outputs))
-    if labels is not None:
-        y = np.eye(n_outputs)[labels] if n_outputs > 1 else labels[:, None].astype(float)
     return TaskArrays(
         X=np.arange(n)[:, None].astype(float),
-        y=y,
+        y=np.zeros((n, n_outputs)) if labels is None else labels,
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(int),
-        labels=labels,
+        n_outputs=None if labels is None else n_outputs,
         n_classes=n_classes,
         is_support=is_support,
     )
@@ -185,7 +182,8 @@ def test_shared_labels_are_never_shuffled():
         sampler = EpisodeSampler(arrays, 2, None, "random")
         for batch in sampler.draw(np.array([0, 1]), np.random.RandomState(seed)):
             filled = batch.weight > 0
-            np.testing.assert_array_equal(batch.y[filled], arrays.y[batch.X[filled, 0].astype(int)])
+            expected = np.eye(4)[labels[batch.X[filled, 0].astype(int)]]
+            np.testing.assert_array_equal(batch.y[filled], expected)
 
 
 def many_draws(arrays, n_draws, *options):
