@@ -133,8 +133,8 @@ def one_hot(codes, n_outputs, dtype):
     """Class codes (tasks, rows) as targets (tasks, rows, outputs); of two classes, themselves."""
     if n_outputs == 1:
         return codes[..., None].astype(dtype)
-    y = np.zeros((codes.size, n_outputs), dtype)
-    y[np.arange(codes.size), codes.ravel()] = 1
+    y = np.zeros(codes.size * n_outputs, dtype)
+    y[np.arange(0, y.size, n_outputs) + codes.ravel()] = 1
     return y.reshape(*codes.shape, n_outputs)
 
 
