@@ -100,6 +100,12 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         of each class.
     n_query : int or None, default=20
         Query rows of a training episode at most; None takes all that the support left.
+    max_rows_per_task : int or None, default=None
+        Rows of a task that an episode has at most, support and query together, drawn anew for
+        each episode; None: no cap. It matters with `n_query=None` or many shots, where one large
+        task makes the whole episode as large: of a task with more rows, at least half of the cap
+        are query rows (if `n_query` asks for so many), and support rows too many are left out
+        evenly by class. `fit_adapt` and the adaptation of training tasks take all rows.
     support_order : {"random", "first"}, default="random"
         Which rows of a task are its support: any, or its first, for tasks ordered in time.
     meta_lr : float, default=1e-3
@@ -250,6 +256,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         task_feature=None,
         n_shots="auto",
         n_query=20,
+        max_rows_per_task=None,
         support_order="random",
         meta_lr=1e-3,
         meta_batch_size=16,
@@ -276,6 +283,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         self.task_feature = task_feature
         self.n_shots = n_shots
         self.n_query = n_query
+        self.max_rows_per_task = max_rows_per_task
         self.support_order = support_order
         self.meta_lr = meta_lr
         self.meta_batch_size = meta_batch_size

@@ -187,7 +187,12 @@ def rates(meta):
 
 
 def episode_options(meta):
-    return {"n_shots": meta.n_shots, "n_query": meta.n_query, "support_order": meta.support_order}
+    return {
+        "n_shots": meta.n_shots,
+        "n_query": meta.n_query,
+        "max_rows": meta.max_rows_per_task,
+        "support_order": meta.support_order,
+    }
 
 
 def check_same_layout(who, algorithm, fresh, kept):

@@ -19,6 +19,7 @@ PARAMETER_CONSTRAINTS = {
     "task_feature": [str, Integral, None],
     "n_shots": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left"), tuple, list],
     "n_query": [Interval(Integral, 1, None, closed="left"), None],
+    "max_rows_per_task": [Interval(Integral, 2, None, closed="left"), None],
     "support_order": [StrOptions({"random", "first"})],
     "meta_lr": [Interval(Real, 0, None, closed="neither")],
     "meta_batch_size": [Interval(Integral, 1, None, closed="left")],

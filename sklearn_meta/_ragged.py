@@ -123,8 +123,18 @@ def ragged_rows(offsets, tasks):
     """Row numbers of the given tasks one after the other, and each task's number of rows."""
     starts = offsets[tasks]
     sizes = offsets[np.asarray(tasks) + 1] - starts
-    ends = np.cumsum(sizes)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes), sizes
+    return runs(starts, sizes), sizes
+
+
+def runs(starts, counts):
+    """Runs of numbers, of each `counts` from its `starts` on, one after the other."""
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
+
+
+def within(sizes):
+    """0, 1, ... in each group anew, one group after the other."""
+    return runs(np.zeros(len(sizes), int), sizes)
 
 
 def pad(starts, counts):

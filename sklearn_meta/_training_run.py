@@ -134,7 +134,7 @@ def _warn_if_useless(training):
     trainer = training.trainer
     if trainer.early_stopping is None:
         return False
-    found, mean = -trainer.early_stopping.best_score, training.encoded.arrays.y.mean(axis=0)
+    found, mean = -trainer.early_stopping.best_score, training.encoded.arrays.mean_target()
     constant = constant_loss(trainer.network, mean, trainer.validation[1])
     if found > USELESS * constant:
         warn(

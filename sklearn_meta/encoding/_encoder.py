@@ -133,9 +133,12 @@ class Encoder:
                 "own"
             )
         X = np.empty((0, self.network.layer_units[0]), self.dtype)
-        y = np.empty((0, self.network.n_outputs), self.dtype)
-        labels = np.empty(0, np.intp) if self.is_classifier else None
-        return Encoded(np.array([None]), TaskArrays(X, y, np.array([0, 0]), labels), None)
+        n_outputs, offsets = self.network.n_outputs, np.array([0, 0])
+        if self.is_classifier:
+            arrays = TaskArrays(X, np.empty(0, np.intp), offsets, n_outputs)
+        else:
+            arrays = TaskArrays(X, np.empty((0, n_outputs), self.dtype), offsets)
+        return Encoded(np.array([None]), arrays, None)
 
     def _with_targets(self, X, collection, weight=None):
         rows = {
@@ -149,8 +152,8 @@ class Encoder:
             return Encoded(collection.task_ids, TaskArrays(y=y, **rows), None)
         codes, own = self.targets.encode(collection)
         arrays = TaskArrays(
-            y=self.targets.one_hot(codes, self.dtype),
-            labels=codes,
+            y=codes,
+            n_outputs=self.targets.n_outputs,
             n_classes=None if own is None else np.array([len(c) for c in own]),
             **rows,
         )

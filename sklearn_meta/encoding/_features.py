@@ -75,7 +75,7 @@ class Features:
     def _finite(self, X, collection):
         with naming("X", "numbers for the MLP"):
             check_no_dates(X, "X")
-            X = np.asarray(X).astype(self.dtype)
+            X = np.asarray(X).astype(self.dtype, order="C")  # of others `take` copies all rows
         check_finite("X", X, collection)
         return X
 

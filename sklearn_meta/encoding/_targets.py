@@ -31,7 +31,7 @@ class RegressionTargets:
         n_outputs = y.shape[1] if y.ndim == 2 else 1
         if n_outputs != self.n_outputs:
             raise ValueError(f"y has {n_outputs} columns, expected {self.n_outputs} as in fit")
-        return ((y.reshape(len(y), -1) - self.offset) / self.scale).astype(dtype)
+        return ((y.reshape(len(y), -1) - self.offset) / self.scale).astype(dtype, order="C")
 
     def decode(self, mean):
         """Expected targets (rows, outputs) in the user's units and shape, in double precision:
@@ -106,12 +106,6 @@ class ClassTargets:
                 f"which no training task had; expected one of [{listed(self.classes)}]"
             )
         return codes
-
-    def one_hot(self, codes, dtype):
-        """(rows, outputs) for the network."""
-        if self.n_outputs == 1:
-            return codes[:, None].astype(dtype)
-        return np.eye(self.n_outputs, dtype=dtype)[codes]
 
 
 def named_classes(classes):

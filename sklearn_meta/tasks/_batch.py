@@ -51,10 +51,11 @@ class TaskArrays(Joinable):
     Parameters
     ----------
     X : ndarray of shape (rows, features)
-    y : ndarray of shape (rows, outputs)
+    y : ndarray of shape (rows, outputs) or (rows,)
+        Targets; or class codes, of which a batch makes what it needs of one-hot rows.
     offsets : ndarray of shape (tasks + 1,)
-    labels : ndarray of shape (rows,) or None
-        Class codes; None in regression.
+    n_outputs : int or None
+        Of the network, where `y` are class codes.
     n_classes : ndarray of shape (tasks,) or None
         Where each task has classes of its own, how many.
     is_support : ndarray of shape (rows,) or None
@@ -65,20 +66,33 @@ class TaskArrays(Joinable):
     X: np.ndarray = field(metadata=PER_ROW)
     y: np.ndarray = field(metadata=PER_ROW)
     offsets: np.ndarray
-    labels: np.ndarray | None = field(default=None, metadata=PER_ROW)
+    n_outputs: int | None = None
     n_classes: np.ndarray | None = field(default=None, metadata=PER_TASK)
     is_support: np.ndarray | None = field(default=None, metadata=PER_ROW)
     weight: np.ndarray | None = field(default=None, metadata=PER_ROW)
 
-    def batch(self, tasks, starts, counts, rows=None):
+    @property
+    def labels(self):
+        """Class codes (rows,); None in regression."""
+        return None if self.n_outputs is None else self.y
+
+    def mean_target(self):
+        """The mean over rows of the network's targets, (outputs,)."""
+        if self.labels is None:
+            return self.y.mean(axis=0)
+        share = np.bincount(self.y, minlength=max(2, self.n_outputs)) / len(self.y)
+        return share[-self.n_outputs :].astype(self.X.dtype)
+
+    def batch(self, tasks, starts, counts, rows=None, outputs=None):
         """A padded batch: of each task, `counts` rows from the place `starts` on.
 
-        Places are row numbers, or places in `rows`, which holds row numbers.
+        Places are row numbers, or places in `rows`, which holds row numbers. Each class has the
+        output of its own number, or the one that `outputs` (tasks, classes) says.
         """
         index, filled = pad(starts, counts)
         if rows is not None:
             index = rows.take(index)
-        X, y = self.X.take(index, axis=0), self.y.take(index, axis=0)
+        X, y = self.X.take(index, axis=0), self._targets(index, outputs)
         mask = None
         if self.n_classes is not None:
             mask = logit_mask(self.n_classes[tasks], y.shape[-1], X.dtype)
@@ -92,6 +106,15 @@ class TaskArrays(Joinable):
         starts = self.offsets[tasks]
         return self.batch(tasks, starts, self.offsets[np.asarray(tasks) + 1] - starts)
 
+    def _targets(self, index, outputs):
+        """Of the rows (tasks, rows) what the network is to give, (tasks, rows, outputs)."""
+        y = self.y.take(index, axis=0)
+        if self.labels is None:
+            return y
+        if outputs is not None:
+            y = np.take_along_axis(outputs, y, axis=1)
+        return one_hot(y, self.n_outputs, self.X.dtype)
+
     def chunks(self, width, least=1, max_cells=MAX_CELLS):
         """Whole tasks as padded batches of bounded size: yields (task numbers, batch).
 
@@ -104,6 +127,15 @@ class TaskArrays(Joinable):
     def task_blocks(self, width, least=1, max_cells=MAX_CELLS):
         """The numbers of the tasks that go together in `chunks`."""
         return blocks(self.sizes, np.maximum(self.sizes * width, least), max_cells)
+
+
+def one_hot(codes, n_outputs, dtype):
+    """Class codes (tasks, rows) as targets (tasks, rows, outputs); of two classes, themselves."""
+    if n_outputs == 1:
+        return codes[..., None].astype(dtype)
+    y = np.zeros(codes.size * n_outputs, dtype)
+    y[np.arange(0, y.size, n_outputs) + codes.ravel()] = 1
+    return y.reshape(*codes.shape, n_outputs)
 
 
 def logit_mask(n_classes, n_outputs, dtype):

@@ -1,27 +1,50 @@
 """Episodes: the rows of each task dealt into support and query, all tasks at once."""
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from .._ragged import ragged_rows
+from .._ragged import offsets_within, ragged_rows, runs, within
+from .._runtime import Cached
+from ._draws import draw_ordered
+
+
+class Dealt(NamedTuple):
+    """Rows of tasks, one task after the other."""
+
+    rows: np.ndarray  # (rows,), row numbers
+    starts: np.ndarray  # (tasks,), where each task's begin in `rows`
+    counts: np.ndarray  # (tasks,)
+
+    @property
+    def all_rows(self):
+        """Those that are of a task."""
+        return self.rows[runs(self.starts, self.counts)]
 
 
 class Deal(NamedTuple):
-    """Episodes of many meta-batches, as row numbers: dealt at once, handed out one by one."""
+    """Episodes of many meta-batches: dealt at once, handed out one by one."""
 
     tasks: np.ndarray  # (meta-batches, tasks)
-    rows: np.ndarray  # (rows,), task by task, in each first its support, then its query
-    starts: np.ndarray  # (meta-batches * tasks,), where each task's rows begin
-    n_support: np.ndarray  # (meta-batches * tasks,)
-    n_query: np.ndarray  # (meta-batches * tasks,)
-    labels: np.ndarray | None  # (meta-batches * tasks, 1, outputs), the class each output means
+    support: Dealt  # of meta-batches * tasks
+    query: Dealt
+    outputs: np.ndarray | None  # (meta-batches * tasks, classes), the output that stands for each
 
 
-class EpisodeSampler:
+class Strata(NamedTuple):
+    """Rows that can be of the support, by what a number of shots is of: the task, or its class."""
+
+    rows: np.ndarray  # (rows,), row numbers, ascending in each stratum
+    offsets: np.ndarray  # (strata + 1,), where each begins in `rows`
+    of_task: np.ndarray  # (tasks + 1,), where each task's begin among the strata
+
+
+class EpisodeSampler(Cached):
     """Draws episodes from the tasks of a collection, with no loop over tasks.
 
-    Where tasks have classes of their own, these are numbered anew in each episode.
+    Where tasks have classes of their own, these are numbered anew in each episode. The cost is
+    of the rows that are drawn: of a large task, of which few are asked, few are touched.
 
     Parameters
     ----------
@@ -36,11 +59,17 @@ class EpisodeSampler:
         Query rows at most; None takes all that the support left.
     support_order : {"random", "first"}
         Whether the support is drawn or is the task's earliest rows.
+    max_rows : int or None, default=None
+        Rows of a task that its episode has at most, support and query together, from 2 on; None:
+        any number. Of a larger task the query has `n_query` of them, but half at most if the
+        support asks for the others; support rows that are too many are left out evenly by class.
+        The first rows are the task's own first, whatever the cap.
     """
 
-    def __init__(self, arrays, n_shots, n_query, support_order):
+    def __init__(self, arrays, n_shots, n_query, support_order, max_rows=None):
         self.arrays = arrays
         self.n_shots, self.n_query, self.support_order = n_shots, n_query, support_order
+        self.max_rows = max_rows
 
     def draw(self, tasks, random_state):
         """Support and query batches of the given tasks."""
@@ -49,81 +78,46 @@ class EpisodeSampler:
     def deal(self, tasks, random_state):
         """Episodes of the meta-batches `tasks`, (meta-batches, tasks)."""
         flat = tasks.ravel()
-        rows = self.deal_rows(flat, random_state)
+        support, query = self.deal_rows(flat, random_state)
         own_classes = self.arrays.n_classes is not None
-        return Deal(tasks, *rows, self._draw_labels(flat, random_state) if own_classes else None)
+        outputs = self._draw_outputs(flat, random_state) if own_classes else None
+        return Deal(tasks, support, query, outputs)
 
     def episode(self, deal, number):
         """Support and query batches of one of the meta-batches that were dealt."""
         tasks = deal.tasks[number]
         part = slice(number * len(tasks), (number + 1) * len(tasks))
-        starts, n_support, n_query = (a[part] for a in (deal.starts, deal.n_support, deal.n_query))
-        batches = (
-            self.arrays.batch(tasks, starts, n_support, deal.rows),
-            self.arrays.batch(tasks, starts + n_support, n_query, deal.rows),
+        outputs = None if deal.outputs is None else deal.outputs[part]
+        return tuple(
+            self.arrays.batch(tasks, dealt.starts[part], dealt.counts[part], dealt.rows, outputs)
+            for dealt in (deal.support, deal.query)
         )
-        if deal.labels is None:
-            return batches
-        return tuple(_relabel(batch, deal.labels[part]) for batch in batches)
 
     def deal_rows(self, tasks, random_state):
-        """Rows of the given tasks, in each first its support, then its query.
-
-        Returns
-        -------
-        rows : ndarray of shape (rows,)
-            Row numbers, task by task.
-        starts, n_support, n_query : ndarrays of shape (tasks,)
-            Where each task's rows begin, and how many are of the support, then of the query.
-        """
-        rows, sizes = self._draw_rows(tasks, random_state)
-        task = np.repeat(np.arange(len(sizes)), sizes)  # (rows,)
-        key = random_state.random_sample(len(rows))
-        part = 0
-        if self._any_row:  # the first of a task in the order of `key` are its support
-            n_support = np.minimum(self._draw_shots(sizes - 1, random_state), sizes - 1)
-            n_left = sizes - n_support
-        else:
-            part, key, n_support, n_left = self._choose_support(
-                rows, task, sizes, key, random_state
-            )
-        n_query = n_left if self.n_query is None else np.minimum(n_left, self.n_query)
-        return (
-            rows[_order_within(3 * task + part, key)],
-            np.cumsum(sizes) - sizes,
-            n_support,
-            n_query,
-        )
+        """Rows of the given tasks: (support, query), each a `Dealt`."""
+        if self._any_row:
+            return self._deal_any(tasks, random_state)
+        support = self._deal_support(tasks, random_state)
+        return support, self._deal_query(tasks, support, random_state)
 
     def split(self, random_state):
         """Masks (rows,) of the support and of the query, every task dealt once."""
-        rows, starts, *counts = self.deal_rows(np.arange(len(self.arrays)), random_state)
-        dealt = np.diff(starts, append=len(rows))
-        place = np.arange(len(rows)) - np.repeat(starts, dealt)  # within the task, (rows,)
-        n_support, n_query = (np.repeat(count, dealt) for count in counts)
-        is_support, is_query = np.zeros((2, len(self.arrays.X)), bool)
-        is_support[rows] = place < n_support
-        is_query[rows] = (place >= n_support) & (place < n_support + n_query)
-        return is_support, is_query
+        dealt = self.deal_rows(np.arange(len(self.arrays)), random_state)
+        masks = np.zeros((2, len(self.arrays.X)), bool)
+        for mask, part in zip(masks, dealt, strict=True):
+            mask[part.all_rows] = True
+        return masks
 
-    def n_dealt(self, tasks):
-        """Rows of each of the given tasks that are dealt: few of a large task, if that will do."""
+    def n_most(self, tasks):
+        """Rows that an episode takes of each of the given tasks, at most."""
         sizes = self.arrays.sizes[tasks]
-        if not self._any_row or self.n_query is None or self.n_shots == "half":
+        if self.max_rows is not None:
+            sizes = np.minimum(sizes, self.max_rows)
+        if self.n_query is None or self.n_shots == "half":
             return sizes
         shots = self._most_shots() if self.n_shots == "auto" else np.max(self.n_shots)
-        most = shots + self.n_query
-        return np.minimum(sizes, most) if 4 * most < sizes.mean() else sizes
-
-    def _draw_rows(self, tasks, random_state):
-        """Rows to deal, task by task, and how many of each."""
-        starts, sizes = self.arrays.offsets[tasks], self.arrays.sizes[tasks]
-        dealt = self.n_dealt(tasks)
-        if np.array_equal(dealt, sizes):
-            return ragged_rows(self.arrays.offsets, tasks)
-        places = draw_subsets(sizes, dealt, random_state)  # (most dealt, tasks)
-        filled = np.arange(len(places)) < dealt[:, None]  # (tasks, most dealt)
-        return (starts + places).T[filled], dealt
+        n_strata = self._n_classes if self._by_class else 1
+        return np.minimum(sizes, shots * n_strata + self.n_query)
 
     @property
     def _any_row(self):
@@ -132,33 +126,105 @@ class EpisodeSampler:
             self.support_order == "random" and not self._by_class and self.arrays.is_support is None
         )
 
-    def _choose_support(self, rows, task, sizes, key, random_state):
-        """The support as the first of each stratum, by `key` or by place.
+    def _deal_any(self, tasks, random_state):
+        """The first rows in a random order as support, the next as query."""
+        sizes, dealt = self.arrays.sizes[tasks], self.n_most(tasks)
+        places = draw_ordered(sizes, dealt, random_state)
+        rows = np.repeat(self.arrays.offsets[tasks], dealt) + places
+        shots = np.minimum(self._draw_shots(dealt - 1, random_state), dealt - 1)
+        n_support = np.minimum(shots, self._most_support(tasks))
+        starts, n_query = np.cumsum(dealt) - dealt, self._count_query(dealt - n_support, n_support)
+        return Dealt(rows, starts, n_support), Dealt(rows, starts + n_support, n_query)
 
-        Returns for each row (rows,) its part, 0 of the support, 1 of what can be query, 2 of
-        neither, and its key within the part; and how many rows of each task (tasks,) are of the
-        first two parts.
-        """
-        arrays, stratum = self.arrays, task
-        if self._by_class:
-            labels = arrays.labels[rows]
-            stratum = task * (labels.max(initial=0) + 1) + labels
-        unmarked = np.zeros(len(rows), bool)
-        if arrays.is_support is not None:
-            unmarked = ~arrays.is_support[rows]
-        place = key if self.support_order == "random" else np.arange(len(rows)) / len(rows)
-        rank = _ranks(2 * stratum + unmarked, place)
-        largest = np.zeros(len(sizes), int)  # of a task's strata, in marked rows
-        np.maximum.at(largest, task, (rank + 1) * ~unmarked)
+    def _deal_support(self, tasks, random_state):
+        """As many rows of each stratum of a task, drawn or its first."""
+        strata = self._strata
+        numbers, n_strata = ragged_rows(strata.of_task, tasks)
+        task = np.repeat(np.arange(len(tasks)), n_strata)  # (strata,)
+        starts, sizes = strata.offsets[numbers], np.diff(strata.offsets)[numbers]
+        most = self._most_support(tasks)
+        counts = np.minimum(self._count_shots(task, sizes, len(tasks), random_state), most[task])
+        if self.support_order == "random":
+            places = draw_ordered(sizes, counts, random_state)
+        else:
+            places = within(counts)
+        rows = strata.rows[np.repeat(starts, counts) + places]
+        n_support = np.bincount(task, counts, minlength=len(tasks)).astype(int)
+        if np.any(n_support > most):  # those that come first in their strata are kept
+            keys = random_state.random_sample(len(rows)), within(counts), np.repeat(task, counts)
+            rows = rows[np.lexsort(keys)]
+        return Dealt(rows, np.cumsum(n_support) - n_support, np.minimum(n_support, most))
+
+    def _count_shots(self, task, sizes, n_tasks, random_state):
+        """Support rows of each stratum (strata,), by its task's number and its size."""
+        largest = np.zeros(n_tasks, int)  # of a task's strata
+        np.maximum.at(largest, task, sizes)
         # unless the query rows are marked too, something must be left for them
-        most = largest - (arrays.is_support is None)
+        most = largest - (self.arrays.is_support is None)
         shots = np.minimum(self._draw_shots(most, random_state), most)[task]
         if self.n_shots == "half" and self._by_class:  # of each class, and one at least
-            shots = np.maximum(np.bincount(stratum, ~unmarked)[stratum] // 2, 1)
-        is_support = ~unmarked & (rank < shots)
-        left = ~is_support if arrays.is_support is None else unmarked
-        counts = (np.bincount(task[mask], minlength=len(sizes)) for mask in (is_support, left))
-        return 2 - 2 * is_support - left, np.where(is_support, place, key), *counts
+            shots = np.maximum(sizes // 2, 1)
+        return np.minimum(shots, sizes)
+
+    def _deal_query(self, tasks, support, random_state):
+        """Any of the rows that the support left, or of those that are not marked for it."""
+        if self.arrays.is_support is not None:
+            return self._deal_unmarked(tasks, support.counts, random_state)
+        n_left = self.arrays.sizes[tasks] - support.counts
+        n_query = self._count_query(n_left, support.counts)
+        places = draw_ordered(n_left, n_query, random_state)
+        places = _among_all(places, n_query, n_left, self._places(tasks, support), support.counts)
+        rows = np.repeat(self.arrays.offsets[tasks], n_query) + places
+        return Dealt(rows, np.cumsum(n_query) - n_query, n_query)
+
+    def _places(self, tasks, dealt):
+        """Of the rows dealt of tasks, task by task, the places within these, ascending."""
+        number = np.arange(len(tasks)) * len(self.arrays.X)  # a task may be there twice
+        rows = np.sort(np.repeat(number, dealt.counts) + dealt.all_rows)
+        return rows - np.repeat(number + self.arrays.offsets[tasks], dealt.counts)
+
+    def _deal_unmarked(self, tasks, n_support, random_state):
+        unmarked, offsets = self._unmarked
+        sizes = np.diff(offsets)[tasks]
+        n_query = self._count_query(sizes, n_support)
+        places = np.repeat(offsets[tasks], n_query) + draw_ordered(sizes, n_query, random_state)
+        return Dealt(unmarked[places], np.cumsum(n_query) - n_query, n_query)
+
+    def _count_query(self, n_left, n_support):
+        """Query rows of each task, of those that are left for it."""
+        n_query = n_left if self.n_query is None else np.minimum(n_left, self.n_query)
+        return n_query if self.max_rows is None else np.minimum(n_query, self.max_rows - n_support)
+
+    def _most_support(self, tasks):
+        """Support rows that each task can have beside its query, for `max_rows`."""
+        sizes = self.arrays.sizes[tasks]
+        if self.max_rows is None:
+            return sizes
+        n_query = self.max_rows // 2
+        if self.n_query is not None:
+            n_query = min(n_query, self.n_query)
+        return np.where(sizes > self.max_rows, self.max_rows - n_query, sizes)
+
+    @cached_property
+    def _strata(self):
+        arrays = self.arrays
+        task = np.repeat(np.arange(len(arrays)), arrays.sizes)  # (rows,)
+        rows, stratum, n_each = np.arange(len(task)), task, 1
+        if arrays.is_support is not None:
+            rows = np.flatnonzero(arrays.is_support)
+        if self._by_class:
+            n_each = self._n_classes
+            stratum = task * n_each + arrays.labels
+            rows = rows[np.argsort(stratum[rows], kind="stable")]
+        starts = np.flatnonzero(np.diff(stratum[rows], prepend=-1))
+        of_task = np.searchsorted(stratum[rows[starts]], np.arange(len(arrays) + 1) * n_each)
+        return Strata(rows, np.append(starts, len(rows)), of_task)
+
+    @cached_property
+    def _unmarked(self):
+        """Row numbers of what is query, and where each task's begin (tasks + 1,)."""
+        mask = ~self.arrays.is_support
+        return np.flatnonzero(mask), offsets_within(self.arrays.offsets, mask)
 
     def _draw_shots(self, most, random_state):
         """A number of shots for each task."""
@@ -177,64 +243,37 @@ class EpisodeSampler:
         arrays, any_class = self.arrays, self.n_shots in ("auto", "half")
         return arrays.labels is not None and (not any_class or arrays.n_classes is not None)
 
+    @property
+    def _n_classes(self):
+        return max(2, self.arrays.n_outputs)
+
     def _most_shots(self):
         """That "auto" draws: 20 rows, or in classification 5 times the classes if more."""
-        arrays = self.arrays
-        n_classes = 0 if arrays.labels is None else max(2, arrays.y.shape[1])
+        n_classes = 0 if self.arrays.labels is None else self._n_classes
         rows = max(20, 5 * n_classes)
         return rows // n_classes if self._by_class else rows
 
-    def _draw_labels(self, tasks, random_state):
-        """For each task and output, the class that it is to mean, (tasks, 1, outputs)."""
-        n_outputs, n_classes = self.arrays.y.shape[1], self.arrays.n_classes[tasks]
-        if n_outputs == 1:
-            return random_state.randint(2, size=(len(tasks), 1, 1))
-        keys = random_state.random_sample((len(tasks), n_outputs))
-        keys += np.arange(n_outputs) >= n_classes[:, None]  # absent classes stay at the end
-        return np.argsort(keys, axis=1)[:, None]
+    def _draw_outputs(self, tasks, random_state):
+        """For each task and class, the output that is to stand for it, (tasks, classes)."""
+        classes = np.arange(self._n_classes)
+        keys = random_state.random_sample((len(tasks), len(classes)))
+        keys += classes >= self.arrays.n_classes[tasks][:, None]  # absent ones stay at the end
+        return np.argsort(keys, axis=1)
 
 
-def _relabel(batch, order):
-    if batch.y.shape[-1] == 1:
-        return batch._replace(y=np.where(order, 1 - batch.y, batch.y))
-    return batch._replace(y=np.take_along_axis(batch.y, order, axis=2))
+def _among_all(places, counts, n_left, taken, n_taken):
+    """Places among the rows of each task, from those among the rows that are left.
 
-
-def _ranks(group, key):
-    """Each element's place, from 0, among those of its group in the order of `key`."""
-    order = _order_within(group, key)
-    sizes = np.bincount(group)
-    rank = np.empty(len(order), int)
-    rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return rank
-
-
-def _order_within(group, key):
-    """``np.lexsort((key, group))`` for keys without ties, several times as fast.
-
-    NumPy sorts 16-bit integers stably by radix.
-    """
-    by_key = np.argsort(key)
-    small = group[by_key].astype(np.min_scalar_type(group.max(initial=0)))
-    return by_key[np.argsort(small, kind="stable")]
-
-
-def draw_subsets(sizes, counts, random_state):
-    """For each task `counts` different numbers below its `sizes`, every subset as likely.
-
-    Returns
-    -------
-    ndarray of shape (largest count, tasks)
-        Beyond a task's own count, whatever.
-
-    References
+    Parameters
     ----------
-    J. Bentley, R. Floyd. "Programming Pearls: A Sample of Brilliance". Communications of the
-    ACM 1987. https://doi.org/10.1145/30401.315746
+    places : ndarray of shape (counts.sum(),)
+        Task by task, each below its `n_left`.
+    counts, n_left : ndarrays of shape (tasks,)
+    taken : ndarray of shape (n_taken.sum(),)
+        Places of the rows that are not left, task by task, in each ascending.
+    n_taken : ndarray of shape (tasks,)
     """
-    drawn = np.empty((counts.max(initial=0), len(sizes)), int)
-    for i in range(len(drawn)):
-        last = sizes - counts + i
-        pick = random_state.randint(last + 1)
-        drawn[i] = np.where((drawn[:i] == pick).any(axis=0), last, pick)
-    return drawn
+    first = np.cumsum(n_left) - n_left  # of each task among what is left of all
+    n_before = np.repeat(first, n_taken) + taken - within(n_taken)  # left before what is taken
+    n_passed = np.searchsorted(n_before, np.repeat(first, counts) + places, side="right")
+    return places + n_passed - np.repeat(np.cumsum(n_taken) - n_taken, counts)

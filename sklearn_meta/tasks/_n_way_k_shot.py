@@ -15,7 +15,7 @@ from .._compat import (
 )
 from .._messages import shown
 from ._collection import TaskCollection, check_rows
-from ._episodes import draw_subsets
+from ._draws import draw_subsets
 from ._ids import missing_values, sorted_values
 
 SHAPE_CONSTRAINTS = {

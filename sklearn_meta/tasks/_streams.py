@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._batch import TaskArrays
+from ._draws import draw_ordered
 from ._episodes import Deal, EpisodeSampler
 
 AHEAD = 64  # meta-batches dealt at once, so that a small one costs few calls of NumPy
-MAX_ROWS = 2**16  # of the tasks dealt at once from a collection
+MAX_ROWS = 2**16  # dealt at once from a collection
 MAX_NUMBERS = 2**23  # of the features of the tasks dealt at once from a distribution
 
 
@@ -76,7 +77,7 @@ class CollectionStream:
     def __init__(self, sampler, tasks, batch_size):
         self.sampler, self.tasks = sampler, tasks
         self.batch_size = min(batch_size, len(tasks))
-        rows = self.batch_size * sampler.n_dealt(tasks).mean()  # of a meta-batch
+        rows = self.batch_size * sampler.n_most(tasks).mean()  # of a meta-batch
         self.n_ahead = int(np.clip(MAX_ROWS // rows, 1, AHEAD))
 
     def deal(self, random_state):
@@ -89,8 +90,9 @@ class CollectionStream:
         """Meta-batches (meta-batches, tasks), cut from passes over the shuffled tasks."""
         a_pass = len(self.tasks) // self.batch_size  # has so many meta-batches
         n_passes = -(-self.n_ahead // a_pass)
-        order = np.argsort(random_state.random_sample((n_passes, len(self.tasks))), axis=1)
-        chosen = order[:, : a_pass * self.batch_size].reshape(-1, self.batch_size)
+        n_drawn = min(self.n_ahead, a_pass) * self.batch_size  # of each pass
+        sizes, counts = np.full((2, n_passes), [[len(self.tasks)], [n_drawn]])
+        chosen = draw_ordered(sizes, counts, random_state).reshape(-1, self.batch_size)
         return self.tasks[chosen[: self.n_ahead]]
 
 
@@ -102,7 +104,7 @@ class DistributionStream:
     sample : callable
         ``(n_tasks, random_state) -> TaskArrays``.
     sampler_options : dict
-        `n_shots`, `n_query` and `support_order` of `EpisodeSampler`.
+        Of `EpisodeSampler`: `n_shots`, `n_query`, `support_order`, `max_rows`.
     batch_size : int
     task_size : float, default=1
         Numbers in a task's X, on average, by which fewer tasks are drawn at once.

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.preprocessing import LabelBinarizer
 
 from sklearn_meta.tasks import TaskBatch
-from sklearn_meta.tasks._batch import TaskArrays, logit_mask
+from sklearn_meta.tasks._batch import TaskArrays, logit_mask, one_hot
 
 few_examples = settings(deadline=None, derandomize=True, max_examples=50, database=None)
 sizes_and_tasks = st.lists(st.integers(0, 6), min_size=1, max_size=6).flatmap(
@@ -19,12 +20,11 @@ sizes_and_tasks = st.lists(st.integers(0, 6), min_size=1, max_size=6).flatmap(
 
 def make_arrays(sizes, dtype=np.float64, n_classes=None, n_outputs=2):
     n = sum(sizes)
-    labels = np.arange(n) % 2
     return TaskArrays(
         X=np.random.RandomState(0).standard_normal((n, 3)).astype(dtype),
-        y=np.eye(max(n_outputs, 2), dtype=dtype)[labels][:, :n_outputs],
+        y=np.random.RandomState(2).randint(max(2, n_outputs), size=n),
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(int),
-        labels=labels,
+        n_outputs=n_outputs,
         n_classes=None if n_classes is None else np.array(n_classes),
         is_support=np.arange(n) % 3 == 0,
         weight=np.random.RandomState(1).uniform(0.5, 2, n).astype(dtype),
@@ -45,11 +45,11 @@ def test_take_and_full_batch_are_loops_over_tasks(drawn):
     assert taken.n_classes.tolist() == [task + 1 for task in tasks]
     for i, task in enumerate(tasks):
         rows, filled = rows_of(arrays, task), batch.weight[i] > 0
-        for name in ("X", "y", "labels", "is_support", "weight"):
+        for name in ("X", "y", "is_support", "weight"):
             expected = getattr(arrays, name)[rows]
             np.testing.assert_array_equal(getattr(taken, name)[rows_of(taken, i)], expected)
         np.testing.assert_array_equal(batch.X[i, filled], arrays.X[rows])
-        np.testing.assert_array_equal(batch.y[i, filled], arrays.y[rows])
+        np.testing.assert_array_equal(batch.y[i, filled], np.eye(3)[arrays.y[rows]])
         np.testing.assert_array_equal(batch.weight[i, filled], arrays.weight[rows])
         assert filled.sum() == sizes[task]
 
@@ -61,6 +61,42 @@ def test_without_weights_each_row_counts_as_one():
     assert weight.dtype == np.float32
 
 
+@pytest.mark.parametrize("n_outputs", [1, 3, 7])
+def test_codes_are_one_hot_as_scikit_learn_has_it(n_outputs):
+    classes = np.arange(max(2, n_outputs))
+    codes = np.random.RandomState(0).randint(len(classes), size=(4, 5))
+    y = one_hot(codes, n_outputs, np.float32)
+    assert y.dtype == np.float32
+    binarizer = LabelBinarizer().fit(classes)
+    for found, expected in zip(y, codes, strict=True):
+        np.testing.assert_array_equal(found, binarizer.transform(expected))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_outputs", [1, 3, 7])
+def test_the_mean_target_is_that_of_the_rows_of_a_batch(n_outputs, dtype):
+    arrays = replace(make_arrays([20], dtype, n_outputs=n_outputs), weight=None)
+    y = arrays.full_batch(np.array([0])).y[0]
+    for of in (arrays, replace(arrays, y=y, n_outputs=None)):  # codes, and columns
+        mean = of.mean_target()
+        assert mean.dtype == dtype
+        np.testing.assert_allclose(mean, y.mean(axis=0), rtol=1e-6)
+
+
+@few_examples
+@given(sizes_and_tasks, st.sampled_from([1, 3, 5]), st.integers(0, 1000))
+def test_a_class_has_the_output_that_it_is_given(drawn, n_outputs, seed):
+    sizes, tasks = drawn
+    arrays, tasks = make_arrays(sizes, n_outputs=n_outputs), np.array(tasks)
+    keys = np.random.RandomState(seed).random_sample((len(tasks), max(2, n_outputs)))
+    outputs = np.argsort(keys, axis=1)
+    batch = arrays.batch(tasks, arrays.offsets[tasks], arrays.sizes[tasks], outputs=outputs)
+    for i, task in enumerate(tasks):
+        codes = outputs[i][arrays.y[rows_of(arrays, task)]]
+        expected = np.eye(n_outputs)[codes] if n_outputs > 1 else codes[:, None]
+        np.testing.assert_array_equal(batch.y[i, batch.weight[i] > 0], expected)
+
+
 @few_examples
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=6), st.integers(0, 1000))
 def test_select_keeps_the_tasks_and_drops_rows(sizes, seed):
@@ -70,7 +106,7 @@ def test_select_keeps_the_tasks_and_drops_rows(sizes, seed):
     assert len(selected) == len(sizes)
     for task in range(len(sizes)):
         rows = rows_of(arrays, task)
-        for name in ("X", "y", "labels", "is_support", "weight"):
+        for name in ("X", "y", "is_support", "weight"):
             np.testing.assert_array_equal(
                 getattr(selected, name)[rows_of(selected, task)],
                 getattr(arrays, name)[rows][mask[rows]],
@@ -87,7 +123,7 @@ def test_concatenate_puts_one_behind_the_other():
     np.testing.assert_array_equal(both.n_classes, [2, 1, 2, 1, 2])
     for i in range(5):
         part, task = (first, i) if i < 3 else (second, i - 3)
-        for name in ("X", "y", "labels", "is_support", "weight"):
+        for name in ("X", "y", "is_support", "weight"):
             np.testing.assert_array_equal(
                 getattr(both, name)[rows_of(both, i)], getattr(part, name)[rows_of(part, task)]
             )
@@ -150,7 +186,7 @@ def test_join_puts_rows_side_by_side():
     joined = first.join(second)
     for i, tasks in enumerate([(0, 2), (1, 3)]):
         filled = joined.weight[i] > 0
-        for name in ("X", "y"):
-            expected = [getattr(arrays, name)[rows_of(arrays, task)] for task in tasks]
-            np.testing.assert_array_equal(getattr(joined, name)[i, filled], np.vstack(expected))
+        rows = np.concatenate([np.arange(len(arrays.X))[rows_of(arrays, task)] for task in tasks])
+        np.testing.assert_array_equal(joined.X[i, filled], arrays.X[rows])
+        np.testing.assert_array_equal(joined.y[i, filled], np.eye(3)[arrays.y[rows]])
     assert joined.logit_mask is first.logit_mask

@@ -1,3 +1,6 @@
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from sklearn_meta.tasks._batch import TaskArrays
-from sklearn_meta.tasks._episodes import EpisodeSampler, draw_subsets
+from sklearn_meta.tasks._episodes import EpisodeSampler
 
 few_examples = settings(deadline=None, derandomize=True, max_examples=60, database=None)
 shots = st.one_of(
@@ -21,14 +24,11 @@ seeds = st.integers(0, 2**31 - 1)
 def make_arrays(sizes, labels=None, n_classes=None, is_support=None, n_outputs=1):
     """X is the row's own number."""
     n = sum(sizes)
-    y = np.zeros((n, n_outputs))
-    if labels is not None:
-        y = np.eye(n_outputs)[labels] if n_outputs > 1 else labels[:, None].astype(float)
     return TaskArrays(
         X=np.arange(n)[:, None].astype(float),
-        y=y,
+        y=np.zeros((n, n_outputs)) if labels is None else labels,
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(int),
-        labels=labels,
+        n_outputs=None if labels is None else n_outputs,
         n_classes=n_classes,
         is_support=is_support,
     )
@@ -185,7 +185,8 @@ def test_shared_labels_are_never_shuffled():
         sampler = EpisodeSampler(arrays, 2, None, "random")
         for batch in sampler.draw(np.array([0, 1]), np.random.RandomState(seed)):
             filled = batch.weight > 0
-            np.testing.assert_array_equal(batch.y[filled], arrays.y[batch.X[filled, 0].astype(int)])
+            expected = np.eye(4)[labels[batch.X[filled, 0].astype(int)]]
+            np.testing.assert_array_equal(batch.y[filled], expected)
 
 
 def many_draws(arrays, n_draws, *options):
@@ -194,26 +195,12 @@ def many_draws(arrays, n_draws, *options):
     return sampler.draw(np.zeros(n_draws, int), np.random.RandomState(0))
 
 
-def test_subsets_are_drawn_uniformly():
-    """Of 5, 3, 3 and 1 numbers: 2, 2, all and the one; a task with fewer rows beside."""
-    sizes, counts = np.tile([5, 3, 3, 1], 3000), np.tile([2, 2, 3, 1], 3000)
-    drawn = draw_subsets(sizes, counts, np.random.RandomState(0))
-    for first, n_subsets in enumerate([10, 3, 1, 1]):
-        size, count = sizes[first], counts[first]
-        sets = np.sort(drawn[:count, first::4], axis=0)  # (count, 3000)
-        assert np.all((sets >= 0) & (sets < size))
-        assert np.all(np.diff(sets, axis=0) > 0)
-        found, times = np.unique(sets, axis=1, return_counts=True)
-        assert found.shape[1] == n_subsets
-        assert n_subsets == 1 or chisquare(times).pvalue > 0.01
-
-
 @pytest.mark.parametrize("n_shots", [3, (1, 3), "auto"])
 def test_few_rows_of_a_large_task_are_dealt(n_shots):
     arrays = make_arrays([200, 2, 300])
     sampler = EpisodeSampler(arrays, n_shots, 4, "random")
     most = (20 if n_shots == "auto" else 3) + 4
-    np.testing.assert_array_equal(sampler.n_dealt(np.arange(3)), [most, 2, most])
+    np.testing.assert_array_equal(sampler.n_most(np.arange(3)), [most, 2, most])
     for seed in range(50):
         for rows, support, query in draw_rows(sampler, [2, 0, 1], seed):
             both = np.concatenate([support, query])
@@ -224,9 +211,11 @@ def test_few_rows_of_a_large_task_are_dealt(n_shots):
             assert len(support) == min(3, len(rows) - 1) or n_shots != 3
 
 
-@pytest.mark.parametrize("options", [(3, None, "random"), (3, 4, "first"), ("half", 4, "random")])
+@pytest.mark.parametrize(
+    "options", [(3, None, "random"), (3, None, "first"), ("half", 4, "random")]
+)
 def test_all_rows_are_dealt_where_the_episode_may_use_them(options):
-    assert EpisodeSampler(make_arrays([200]), *options).n_dealt(np.arange(1)) == [200]
+    assert EpisodeSampler(make_arrays([200]), *options).n_most(np.arange(1)) == [200]
 
 
 @pytest.mark.parametrize("batch", [0, 1], ids=["support", "query"])
@@ -329,6 +318,115 @@ def test_split_is_the_same_deal_as_masks(arrays, n_shots, n_query, order, seed):
     for rows, support, query in draw_rows(sampler, range(len(arrays)), seed):
         assert rows[is_support[rows]].tolist() == sorted(support)
         assert rows[is_query[rows]].tolist() == sorted(query)
+
+
+caps = st.integers(2, 12)
+any_tasks = st.one_of(regressions(), classifications(), classifications(own=True))
+
+
+def marked(arrays, seed):
+    """The same with some rows marked, some not, in every task of two rows or more."""
+    rng = np.random.RandomState(seed)
+    sizes = arrays.sizes
+    marks = [rng.permutation(np.arange(n) < rng.randint(min(1, n - 1), n)) for n in sizes]
+    return replace(arrays, is_support=np.concatenate(marks))
+
+
+def drawn_sets(sampler, tasks, seed):
+    return [
+        (sorted(support), sorted(query)) for _, support, query in draw_rows(sampler, tasks, seed)
+    ]
+
+
+@few_examples
+@given(any_tasks, st.booleans(), shots, n_queries, orders, caps, seeds)
+def test_a_capped_episode_has_so_many_rows_of_a_task_and_query_rows(
+    arrays, is_marked, n_shots, n_query, order, cap, seed
+):
+    if is_marked:
+        arrays = marked(arrays, seed)
+    sampler = EpisodeSampler(arrays, n_shots, n_query, order, cap)
+    for rows, support, query in draw_rows(sampler, drawn_tasks(arrays, seed), seed):
+        both = np.concatenate([support, query])
+        assert len(np.unique(both)) == len(both) <= cap
+        assert np.isin(both, rows).all()
+        there = len(rows)
+        if is_marked:
+            assert arrays.is_support[support].all()
+            assert not arrays.is_support[query].any()
+            there = len(support) + (~arrays.is_support[rows]).sum()
+        asked = len(rows) if n_query is None else n_query
+        assert len(query) == min(asked, there - len(support), cap - len(support))
+        if len(rows) > cap:
+            assert len(query) >= min(asked, cap // 2, there - len(support))
+
+
+@few_examples
+@given(any_tasks, shots, n_queries, orders, seeds)
+def test_a_cap_that_no_task_exceeds_changes_nothing(arrays, n_shots, n_query, order, seed):
+    tasks, cap = drawn_tasks(arrays, seed), max(2, arrays.sizes.max())
+    capped, plain = (EpisodeSampler(arrays, n_shots, n_query, order, m) for m in (cap, None))
+    assert drawn_sets(capped, tasks, seed) == drawn_sets(plain, tasks, seed)
+
+
+@few_examples
+@given(classifications(), st.integers(1, 5), caps, seeds)
+def test_capped_support_is_as_even_by_class_as_can_be(arrays, n_shots, cap, seed):
+    """No class has two rows less than another, unless it has no more."""
+    sampler = EpisodeSampler(arrays, n_shots, None, "random", cap)
+    for rows, support, _ in draw_rows(sampler, drawn_tasks(arrays, seed), seed):
+        there = np.bincount(arrays.labels[rows])
+        found = np.bincount(arrays.labels[support], minlength=len(there))
+        assert np.all((found >= found.max() - 1) | (found == there))
+        asked = np.minimum(there, min(n_shots, there.max() - 1)).sum()
+        most = cap - cap // 2 if len(rows) > cap else len(rows)
+        assert len(support) == min(asked, most)
+
+
+@few_examples
+@given(regressions(), shots, n_queries, caps, seeds)
+def test_capped_support_first_is_the_earliest_rows(arrays, n_shots, n_query, cap, seed):
+    sampler = EpisodeSampler(arrays, n_shots, n_query, "first", cap)
+    for rows, support, _ in draw_rows(sampler, drawn_tasks(arrays, seed), seed):
+        assert support.tolist() == rows[: len(support)].tolist()
+
+
+@pytest.mark.parametrize("order", ["random", "first"])
+@pytest.mark.parametrize("batch", [0, 1], ids=["support", "query"])
+def test_capped_rows_are_drawn_uniformly_and_anew(batch, order):
+    sampler = EpisodeSampler(make_arrays([40]), 3, None, order, 9)
+    drawn = sampler.draw(np.zeros(4000, int), np.random.RandomState(0))[batch]
+    rows = drawn.X[drawn.weight > 0, 0].astype(int)
+    assert len(rows) == 4000 * (6 if batch else 3)
+    counts = np.bincount(rows, minlength=40)
+    if order == "first":
+        assert not counts[3:].any() if batch == 0 else not counts[:3].any()
+        counts = counts[counts > 0]
+        assert len(counts) == (37 if batch else 3)
+    assert chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize("n_shots", [2, (1, 4)])
+def test_query_rows_of_classes_are_drawn_uniformly_of_those_left(n_shots):
+    """One class has nine rows of ten: so have the rows left, whatever the support is of."""
+    labels = (np.arange(100) % 10 == 0).astype(int)
+    sampler = EpisodeSampler(make_arrays([100], labels), n_shots, 5, "random")
+    _, query = sampler.draw(np.zeros(4000, int), np.random.RandomState(0))
+    counts = np.bincount(query.X[..., 0].astype(int).ravel(), minlength=100)
+    for code in (0, 1):
+        assert chisquare(counts[labels == code]).pvalue > 0.01
+    n_support = np.mean(n_shots)
+    expected = 20_000 * np.array([90 - n_support, 10 - n_support]) / (100 - 2 * n_support)
+    found = [counts[labels == code].sum() for code in (0, 1)]
+    np.testing.assert_allclose(found, expected, rtol=0.05)
+
+
+def test_a_sampler_is_pickled_without_what_it_found_out():
+    arrays = make_arrays([1000, 1000], np.arange(2000) % 2)
+    sampler = EpisodeSampler(arrays, 3, 4, "random")
+    before = len(pickle.dumps(sampler))
+    sampler.draw(np.array([0, 1]), np.random.RandomState(0))
+    assert len(pickle.dumps(sampler)) == before
 
 
 def test_thousands_of_rows_beside_one():

@@ -195,9 +195,7 @@ def test_a_number_of_tasks_that_will_not_do():
 def test_episodes_keep_to_the_marks_and_number_the_classes_anew(n_shots, expected):
     tasks = NWayKShot(np.arange(80)[:, None], np.arange(80) % 8, 4, 3, 5).sample(200, 0)
     codes = np.concatenate([np.unique(y, return_inverse=True)[1] for _, y in tasks])
-    arrays = TaskArrays(
-        tasks.X, np.eye(4)[codes], tasks.offsets, codes, np.full(200, 4), tasks.is_support
-    )
+    arrays = TaskArrays(tasks.X, codes, tasks.offsets, 4, np.full(200, 4), tasks.is_support)
     sampler = EpisodeSampler(arrays, n_shots, None, "random")
     support, query = sampler.draw(np.arange(200), np.random.RandomState(0))
     assert query.weight.sum(axis=1).tolist() == [20] * 200

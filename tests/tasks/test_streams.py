@@ -122,6 +122,36 @@ def test_a_block_is_padded_to_the_longest_of_each_meta_batch():
     assert lengths == {2, 398}
 
 
+def test_a_cap_bounds_the_episodes_of_a_stream_and_what_is_dealt_ahead():
+    """Beside small tasks one that would be dealt alone."""
+    sizes = np.array([4, 4, 10 * MAX_ROWS])
+    X = np.zeros((sizes.sum(), 1))
+    arrays = TaskArrays(X, X, np.concatenate([[0], np.cumsum(sizes)]))
+    capped = OPTIONS | {"max_rows": 6}
+    collection = CollectionStream(EpisodeSampler(arrays, **capped), np.arange(3), 3)
+    assert CollectionStream(EpisodeSampler(arrays, **OPTIONS), np.arange(3), 3).n_ahead == 1
+    assert collection.n_ahead == AHEAD
+    distribution = DistributionStream(lambda n_tasks, _: make_arrays(0, n_tasks, 9), capped, 3)
+    for stream in (collection, distribution):
+        support, query = Walk(stream).draw(np.random.RandomState(0))
+        assert support.weight.shape == (3, 2)
+        assert query.weight.shape == (3, 4)
+
+
+def test_meta_batches_of_many_tasks_are_drawn_uniformly():
+    """So many that a pass is not shuffled as a whole."""
+    n_tasks = 10 * 3 * AHEAD
+    stream = Walk(
+        CollectionStream(EpisodeSampler(make_arrays(0, n_tasks), **OPTIONS), np.arange(n_tasks), 3)
+    )
+    random_state, counts = np.random.RandomState(0), np.zeros(n_tasks, int)
+    for _ in range(100):
+        drawn = np.array([draw_tasks(stream, random_state) for _ in range(AHEAD)])
+        assert len(np.unique(drawn)) == 3 * AHEAD
+        counts += np.bincount(drawn.ravel(), minlength=n_tasks)
+    assert chisquare(counts.reshape(60, -1).sum(axis=1)).pvalue > 0.01
+
+
 def test_dealing_by_the_block_is_dealing_one_by_one():
     """Sizes of episodes aside, all that differs is when the random numbers are drawn."""
     arrays = make_arrays(0, 6, n_rows=7)
