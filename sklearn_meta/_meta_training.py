@@ -288,6 +288,7 @@ def _digest(arrays):
     digest = sha256()
     for array in arrays:
         if array is not None:
+            array = np.ascontiguousarray(array)
             digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+            digest.update(array.data)
     return digest.hexdigest()

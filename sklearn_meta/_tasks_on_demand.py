@@ -112,7 +112,7 @@ def bytes_of(value):
 
 
 def bytes_of_rows(rows):
-    return sum(array.nbytes for array in vars(rows).values() if array is not None)
+    return sum(array.nbytes for array in vars(rows).values() if isinstance(array, np.ndarray))
 
 
 def own_bytes(adapted, n_tasks):
