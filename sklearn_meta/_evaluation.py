@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 
 from ._runtime import blas_threads, each_in_threads, quiet
 from ._slower import learn_slower, warn_of_slowed
+from .tasks._batch import MAX_CELLS
 from .tasks._episodes import EpisodeSampler
 
 
@@ -90,10 +91,16 @@ def query_losses(adapted, network, query):
 
 
 def mean_query_loss(algorithm, network, params, support, query):
-    """Mean over tasks of the mean loss over query rows."""
-    adapted = learn_slower(algorithm, network, params, support).adapted
-    _, losses = query_losses(adapted, network, query)
-    return float(np.einsum("tm,tm->t", losses, query.share).mean())
+    """Mean over tasks of the mean loss over query rows, in chunks of bounded memory."""
+    (width, least), n_tasks = network.cells, len(query.X)
+    cells = max(width * (support.X.shape[1] + query.X.shape[1]), least)
+    size, losses = max(1, MAX_CELLS // cells), []
+    for start in range(0, n_tasks, size):
+        some, rows = (batch.take(slice(start, start + size)) for batch in (support, query))
+        adapted = learn_slower(algorithm, network, params, some).adapted
+        _, of_rows = query_losses(adapted, network, rows)
+        losses.append(np.einsum("tm,tm->t", of_rows, rows.share))
+    return float(np.concatenate(losses).mean())
 
 
 def constant_loss(network, mean, query):

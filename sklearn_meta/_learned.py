@@ -265,5 +265,6 @@ def _taken(batch, numbers):
 def _in_order(parts, numbers):
     """What was learned in several parts in one, in the order of the numbers of their tasks."""
     adapted, order = type(parts[0]).concatenate(parts), np.argsort(numbers)
+    in_order = len(parts) > 1 and np.array_equal(order, np.arange(len(order)))
     del parts[1:]  # lest there be a third copy
-    return adapted if np.array_equal(order, np.arange(len(order))) else adapted.take(order)
+    return adapted if in_order else adapted.take(order)  # what was learned may be views

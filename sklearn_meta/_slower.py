@@ -8,7 +8,6 @@ import numpy as np
 from ._messages import inner_rate, listed, plain, warn
 from .algorithms import AdaptedTasks
 from .network import Params
-from .tasks._batch import TaskBatch
 
 MOST_HALVINGS = 60  # then the rate is 0
 SUSPICIOUS = 10.0  # a support loss; where it is also so many times that of no step, it has diverged
@@ -56,7 +55,7 @@ def learn_slower(algorithm, network, params, support):
             break
         wrong = np.flatnonzero(diverged)
         rate = 0.5**n if n < MOST_HALVINGS else 0
-        some = _some(support, wrong)
+        some = support.take(wrong)
         again = _at_rate(algorithm, network, params, some, rate)
         fine = again.finite(len(wrong))
         if rate:
@@ -100,11 +99,6 @@ def at_rate(algorithm, params, factor):
         params = Params(params.vector.copy(), params.layout)
         params["inner_lr"][...] *= factor
     return slower, params
-
-
-def _some(batch, tasks):
-    mask = None if batch.logit_mask is None else batch.logit_mask[tasks]
-    return TaskBatch(batch.X[tasks], batch.y[tasks], batch.weight[tasks], mask)
 
 
 def _replaced(adapted, n_tasks, numbers, others):

@@ -62,6 +62,9 @@ class PredictsStd(Protocol):
 class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
     """A way to learn a task. Subclasses hold their own hyper-parameters only.
 
+    A parameter `inner_lr`, or what is learned by that name, is the rate at which a task is
+    learned: where a task diverges, `learn` is called again with half of it, and half again.
+
     Attributes
     ----------
     losses : tuple of str

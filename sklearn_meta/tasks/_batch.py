@@ -38,6 +38,11 @@ class TaskBatch(_Rows):
         total = np.add.reduce(self.weight, axis=1, keepdims=True)
         return self.weight / np.maximum(total, np.finfo(total.dtype).tiny)
 
+    def take(self, tasks):
+        """Some of the tasks, by a slice or an array of their numbers."""
+        mask = None if self.logit_mask is None else self.logit_mask[tasks]
+        return TaskBatch(self.X[tasks], self.y[tasks], self.weight[tasks], mask)
+
     def join(self, other):
         """The rows of both batches, task by task."""
         parts = zip(self[:3], other[:3], strict=True)

@@ -132,7 +132,7 @@ def _behaviour(model):
     check_is_fitted(meta)
     meta = getattr(meta, "best_estimator_", meta)
     rows = X if getattr(meta, "task_feature", None) is None else ROWS
-    tasks = meta._served.known
+    tasks = meta._served.known if hasattr(meta, "_served") else None
     if tasks is not None and rows is X:
         return meta.predict(rows, np.resize(tasks.ids, len(rows)))
     return meta.predict(rows)
