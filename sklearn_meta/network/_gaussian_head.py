@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ._solve import solve
 
 EXACT = 1e-13  # of conjugate gradients, relative to the right side
+MOST_STEPS = 1000  # of conjugate gradients
 
 
 def posterior_mode(loss, F, offset, batch):
@@ -120,14 +121,20 @@ class NewtonMode(_Mode):
 
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm
     3.3. The weights are `U = F' at` on the kernel side (n <= p), else `at` itself. Newton's
-    systems are solved directly while the support is small, else by conjugate gradients; in
-    double precision, since unscaled features make them hard.
+    systems are solved directly while the support is small, else by conjugate gradients, as far
+    as Newton's method gains from it: R. Dembo, S. Eisenstat, T. Steihaug, "Inexact Newton
+    methods", SIAM Journal on Numerical Analysis 1982.
+
+    Gradients, outputs and objectives are in double precision, since unscaled features make them
+    hard. Conjugate gradients are in that of the features, unless their systems are hard as well:
+    Newton's next gradient shows whatever they have left.
     """
 
     precision = np.float64
     max_iter = 100
     safe_move = 0.8  # of the outputs: up to it, a full Newton step cannot be too long
     most_direct = 32, 12  # rows for which a direct solve is faster; where outputs are coupled
+    easy = 1e4  # condition number up to which single precision will do
 
     def _find(self):
         n, p = self.F.shape[1:]
@@ -137,13 +144,12 @@ class NewtonMode(_Mode):
         self.design = self.gram if self.kernel_side else self.F
         at = np.zeros((len(self.F), self.design.shape[-1], self.offset.shape[-1]), self.F.dtype)
         added = np.zeros_like(self.offset)  # to the outputs: design @ at
-        tolerance = np.finfo(self.F.dtype).eps ** 0.4  # Newton squares what is left after it
+        single = self.dtype == np.float32
+        exact, tolerance = (1e-8, 2e-4) if single else (EXACT, 5e-7)
         largest = 1.0
         for _ in range(self.max_iter):
             self._observe(self.offset + added)
-            # to be solved as far as the next step is small, and double precision reaches
-            rtol = min(max(largest**2, tolerance**2 / largest**2), 0.01)
-            step = self._newton_step(at, rtol)
+            step = self._newton_step(at, min(max(0.1 * largest, exact / largest), 0.1))
             move = self.design @ step  # (tasks, n, k)
             largest = np.abs(move).max(initial=0)
             if not largest <= self.safe_move:
@@ -158,14 +164,10 @@ class NewtonMode(_Mode):
         self._move_to(self.F.mT @ at if self.kernel_side else at)
 
     def _newton_step(self, at, rtol):
-        gradient = self._from_rows(self._residual) + at  # kernel side: F' times it is that by U
-        if self.direct:
+        gradient = at + (self._residual if self.kernel_side else self.F.mT @ self._residual)
+        if self.direct:  # on the kernel side, F' times `gradient` is that by U
             return self._inverse_kernel(self.gram @ gradient) - gradient
         return -self._conjugate_gradients(gradient, rtol)
-
-    def _from_rows(self, rows):
-        """The change of `at` that goes with one of the outputs, (tasks, n, k)."""
-        return rows if self.kernel_side else self.F.mT @ rows
 
     def _curved(self, rows):
         return self.weight * self.loss.curvature(self._mean, rows)
@@ -224,31 +226,80 @@ class NewtonMode(_Mode):
         shared = solve(total, EB.sum(axis=1)[..., None])  # (tasks, n, 1)
         return (EB - (E @ shared[:, None])[..., 0]).mT
 
-    def _conjugate_gradients(self, B, rtol=EXACT):
-        """``(I + W K)^-1 B`` on the kernel side, in K's inner product; else ``H^-1 B``.
+    def _conjugate_gradients(self, B, rtol=None):
+        """``(I + W K)^-1 B`` on the kernel side, in K's inner product; else ``H^-1 B``."""
+        dtype = self.dtype if self._condition() < self.easy else self.precision
+        if rtol is None:
+            rtol = EXACT if dtype == np.float64 else 1e-6
+        design, weight, mean = (
+            array.astype(dtype, copy=False) for array in (self.design, self.weight, self._mean)
+        )
 
-        Each task has step lengths of its own, so that none waits for another's spectrum.
-        """
-        solution, residual = np.zeros_like(B), B
-        rows = self.design @ residual
-        norm = _inner(residual, rows if self.kernel_side else residual)  # (tasks, 1, 1)
-        direction, d_rows, enough = residual, rows, rtol * rtol * norm
-        tiny = np.finfo(B.dtype).tiny  # 0 / tiny is 0, where a task is done
-        for _ in range(1000):
-            if np.all(norm <= enough):
-                break
-            image = direction + self._from_rows(self._curved(d_rows))
-            length = norm / np.maximum(
-                _inner(image, d_rows if self.kernel_side else direction), tiny
-            )
-            solution += length * direction
-            residual = residual - length * image
-            rows = self.design @ residual
-            last, norm = norm, _inner(residual, rows if self.kernel_side else residual)
-            ratio = norm / np.maximum(last, tiny)
-            direction = residual + ratio * direction
-            d_rows = rows + ratio * d_rows
-        return solution
+        def curved(rows):
+            rows = self.loss.curvature(mean, rows)
+            rows *= weight
+            return rows
+
+        solve = _kernel_conjugate_gradients if self.kernel_side else _conjugate_gradients
+        size = np.abs(B).max(axis=(1, 2), initial=0, keepdims=True)  # whose square may underflow
+        unit = _ratio(B, size).astype(dtype, copy=False)
+        return size * solve(design, curved, unit, rtol)
+
+    def _condition(self):
+        """A bound on the condition number of the Hessian, by the trace of each output's part."""
+        if self.dtype == self.precision:
+            return np.inf
+        squares = self.weight * np.vecdot(self.F, self.F)[..., None]  # (tasks, n, 1)
+        return 1 + (squares.mT @ self.loss.diagonal(self._mean)).max(initial=0)
+
+
+def _conjugate_gradients(F, curved, B, rtol):
+    """``(I + F' W F)^-1 B``, with ``curved(rows) = W rows``.
+
+    Each task has step lengths of its own, so that none waits for another's spectrum.
+    """
+    solution, residual, direction = np.zeros_like(B), B.copy(), B.copy()
+    norm = _inner(residual, residual)  # (tasks, 1, 1)
+    enough = rtol * rtol * norm
+    for _ in range(MOST_STEPS):
+        if np.all(norm <= enough):
+            break
+        image = F.mT @ curved(F @ direction)
+        image += direction
+        length = _ratio(norm, _inner(image, direction))
+        solution += length * direction
+        image *= length
+        residual -= image
+        last, norm = norm, _inner(residual, residual)
+        direction *= _ratio(norm, last)
+        direction += residual
+    return solution
+
+
+def _kernel_conjugate_gradients(K, curved, B, rtol):
+    """``(I + W K)^-1 B``, in K's inner product: a single product an iteration."""
+    solution, residual, direction = np.zeros_like(B), B.copy(), B.copy()
+    rows = K @ residual
+    d_rows = rows.copy()
+    norm = _inner(residual, rows)  # (tasks, 1, 1)
+    enough = rtol * rtol * norm
+    for _ in range(MOST_STEPS):
+        if np.all(norm <= enough):
+            break
+        image = curved(d_rows)
+        image += direction
+        length = _ratio(norm, _inner(image, d_rows))
+        solution += length * direction
+        image *= length
+        residual -= image
+        rows = K @ residual
+        last, norm = norm, _inner(residual, rows)
+        ratio = _ratio(norm, last)
+        direction *= ratio
+        direction += residual
+        d_rows *= ratio
+        d_rows += rows
+    return solution
 
 
 def add_to_diagonal(matrices, value):
@@ -258,4 +309,9 @@ def add_to_diagonal(matrices, value):
 
 def _inner(A, B):
     """Inner products of each task's matrices, (tasks, 1, 1)."""
-    return np.einsum("tij,tij->t", A, B)[:, None, None]
+    return np.vecdot(A.reshape(len(A), -1), B.reshape(len(B), -1))[:, None, None]
+
+
+def _ratio(a, b):
+    """``a / b``, 0 where a task is done and both are."""
+    return a / np.maximum(b, np.finfo(b.dtype).tiny)
