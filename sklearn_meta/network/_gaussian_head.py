@@ -6,6 +6,7 @@ normal a priori. The mode minimises ``sum_rows weight * nll(offset + F U) + |U|^
 """
 
 import warnings
+from functools import partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -13,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ._solve import solve
 
 EXACT = 1e-13  # of conjugate gradients, relative to the right side
+CACHED = 2**14  # outputs of a group of tasks' rows, at most: of several arrays such as these
 MOST_STEPS = 1000  # of conjugate gradients
 
 
@@ -31,9 +33,34 @@ def posterior_mode(loss, F, offset, batch):
 
     Returns
     -------
-    RidgeMode or NewtonMode
+    RidgeMode, NewtonMode or GroupedMode
     """
-    return (RidgeMode if loss.quadratic else NewtonMode)(loss, F, offset, batch)
+    if loss.quadratic:
+        return RidgeMode(loss, F, offset, batch)
+    groups = _alike(batch.weight, offset.shape[-1])
+    return (NewtonMode if len(groups) == 1 else partial(GroupedMode, groups))(
+        loss, F, offset, batch
+    )
+
+
+def _alike(weight, n_outputs):
+    """Groups of tasks with like numbers of rows, as pairs (their numbers, rows of the largest).
+
+    A group's arrays stay in the cache, it has little padding, and is done when its own tasks are.
+    """
+    n_tasks, n = weight.shape
+    if n_tasks * n * n_outputs <= CACHED:
+        return [(np.arange(n_tasks), n)]
+    sizes = n - np.argmax(weight[:, ::-1] > 0, axis=1)
+    sizes[~weight.any(axis=1)] = 0
+    order = np.argsort(sizes, kind="stable")[::-1]
+    groups = []
+    while len(order):
+        largest = sizes[order[0]]
+        count = max(1, CACHED // max(1, largest * n_outputs))
+        groups.append((order[:count], largest))
+        order = order[count:]
+    return groups
 
 
 class _Mode:
@@ -92,6 +119,36 @@ class _Mode:
     def _observe(self, z):
         self._mean = self.loss.mean(z)
         self._residual = self.weight * (self._mean - self.y)
+
+
+class GroupedMode:
+    """The modes of groups of tasks, as one."""
+
+    def __init__(self, groups, loss, F, offset, batch):
+        self.shapes = F.shape, offset.shape
+        self.groups = []
+        for tasks, n in groups:
+            part = batch._replace(y=batch.y[tasks, :n], weight=batch.weight[tasks, :n])
+            mode = NewtonMode(loss, F[tasks, :n], offset[tasks, :n], part)
+            self.groups.append((tasks, mode))
+
+    @property
+    def U(self):
+        return self._gathered(mode.U for _, mode in self.groups)
+
+    def solve(self, B):
+        return self._gathered(mode.solve(B[tasks]) for tasks, mode in self.groups)
+
+    def adjoint(self, d_mode):
+        d_features, d_offset = (np.zeros(shape, d_mode.dtype) for shape in self.shapes)
+        for tasks, mode in self.groups:
+            n = mode.F.shape[1]
+            d_features[tasks, :n], d_offset[tasks, :n] = mode.adjoint(d_mode[tasks])
+        return d_features, d_offset
+
+    def _gathered(self, parts):
+        order = np.argsort(np.concatenate([tasks for tasks, _ in self.groups]))
+        return np.concatenate(list(parts))[order]
 
 
 class RidgeMode(_Mode):
