@@ -199,14 +199,15 @@ class NewtonMode(_Mode):
         self.kernel_side = self.direct or n <= p
         self.gram = self.F @ self.F.mT if self.kernel_side else None
         self.design = self.gram if self.kernel_side else self.F
+        self.squares = self.weight * np.vecdot(self.F, self.F)[..., None]  # (tasks, n, 1)
         at = np.zeros((len(self.F), self.design.shape[-1], self.offset.shape[-1]), self.F.dtype)
         added = np.zeros_like(self.offset)  # to the outputs: design @ at
-        single = self.dtype == np.float32
-        exact, tolerance = (1e-8, 2e-4) if single else (EXACT, 5e-7)
+        # of the outputs' last move, which Newton's method squares; of what is solved for
+        tolerance, exact = (5e-5, 1e-8) if self.dtype == np.float32 else (5e-7, EXACT)
         largest = 1.0
         for _ in range(self.max_iter):
             self._observe(self.offset + added)
-            step = self._newton_step(at, min(max(0.1 * largest, exact / largest), 0.1))
+            step = self._newton_step(at, min(0.3, max(0.3 * largest, exact / largest)))
             move = self.design @ step  # (tasks, n, k)
             largest = np.abs(move).max(initial=0)
             if not largest <= self.safe_move:
@@ -285,12 +286,12 @@ class NewtonMode(_Mode):
 
     def _conjugate_gradients(self, B, rtol=None):
         """``(I + W K)^-1 B`` on the kernel side, in K's inner product; else ``H^-1 B``."""
-        dtype = self.dtype if self._condition() < self.easy else self.precision
+        dtype = self._solving_precision()
         if rtol is None:
-            rtol = EXACT if dtype == np.float64 else 1e-6
-        design, weight, mean = (
-            array.astype(dtype, copy=False) for array in (self.design, self.weight, self._mean)
-        )
+            rtol = EXACT if dtype == np.float64 else 3e-7
+        size = np.abs(B).max(axis=(1, 2), initial=0, keepdims=True)  # its square may underflow
+        arrays = self.design, self.weight, self._mean, _ratio(B, size)
+        design, weight, mean, unit = (array.astype(dtype, copy=False) for array in arrays)
 
         def curved(rows):
             rows = self.loss.curvature(mean, rows)
@@ -298,16 +299,14 @@ class NewtonMode(_Mode):
             return rows
 
         solve = _kernel_conjugate_gradients if self.kernel_side else _conjugate_gradients
-        size = np.abs(B).max(axis=(1, 2), initial=0, keepdims=True)  # whose square may underflow
-        unit = _ratio(B, size).astype(dtype, copy=False)
         return size * solve(design, curved, unit, rtol)
 
-    def _condition(self):
-        """A bound on the condition number of the Hessian, by the trace of each output's part."""
+    def _solving_precision(self):
+        """By a bound on the Hessian's condition number, the trace of each output's part."""
         if self.dtype == self.precision:
-            return np.inf
-        squares = self.weight * np.vecdot(self.F, self.F)[..., None]  # (tasks, n, 1)
-        return 1 + (squares.mT @ self.loss.diagonal(self._mean)).max(initial=0)
+            return self.precision
+        traces = self.squares.mT @ self.loss.diagonal(self._mean)  # (tasks, 1, k)
+        return self.dtype if traces.max(initial=0) < self.easy else self.precision
 
 
 def _conjugate_gradients(F, curved, B, rtol):
@@ -319,7 +318,7 @@ def _conjugate_gradients(F, curved, B, rtol):
     norm = _inner(residual, residual)  # (tasks, 1, 1)
     enough = rtol * rtol * norm
     for _ in range(MOST_STEPS):
-        if np.all(norm <= enough):
+        if not np.any(norm > enough):  # one that is NaN is done
             break
         image = F.mT @ curved(F @ direction)
         image += direction
@@ -341,7 +340,7 @@ def _kernel_conjugate_gradients(K, curved, B, rtol):
     norm = _inner(residual, rows)  # (tasks, 1, 1)
     enough = rtol * rtol * norm
     for _ in range(MOST_STEPS):
-        if np.all(norm <= enough):
+        if not np.any(norm > enough):  # one that is NaN is done
             break
         image = curved(d_rows)
         image += direction
