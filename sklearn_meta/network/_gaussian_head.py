@@ -6,7 +6,6 @@ normal a priori. The mode minimises ``sum_rows weight * nll(offset + F U) + |U|^
 """
 
 import warnings
-from functools import partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -38,9 +37,9 @@ def posterior_mode(loss, F, offset, batch):
     if loss.quadratic:
         return RidgeMode(loss, F, offset, batch)
     groups = _alike(batch.weight, offset.shape[-1])
-    return (NewtonMode if len(groups) == 1 else partial(GroupedMode, groups))(
-        loss, F, offset, batch
-    )
+    if len(groups) == 1:
+        return NewtonMode(loss, F, offset, batch)
+    return GroupedMode(groups, loss, F, offset, batch)
 
 
 def _alike(weight, n_outputs):
@@ -70,8 +69,6 @@ class _Mode:
     ----------
     U : ndarray of shape (tasks, p, k)
         The mode.
-    residual : ndarray of shape (tasks, n, k)
-        Row weight times (expected target - target), at the mode.
     """
 
     precision = None
@@ -88,10 +85,6 @@ class _Mode:
     @property
     def U(self):
         return self._given(self._mode)
-
-    @property
-    def residual(self):
-        return self._given(self._residual)
 
     def solve(self, B):
         """The posterior covariance (the inverse Hessian) times B (tasks, p, m)."""
@@ -118,14 +111,14 @@ class _Mode:
 
     def _observe(self, z):
         self._mean = self.loss.mean(z)
-        self._residual = self.weight * (self._mean - self.y)
+        self._residual = self.weight * (self._mean - self.y)  # (tasks, n, k)
 
 
 class GroupedMode:
     """The modes of groups of tasks, as one."""
 
     def __init__(self, groups, loss, F, offset, batch):
-        self.shapes = F.shape, offset.shape
+        self.shapes, self.dtype = (F.shape, offset.shape), F.dtype
         self.groups = []
         for tasks, n in groups:
             part = batch._replace(y=batch.y[tasks, :n], weight=batch.weight[tasks, :n])
@@ -140,7 +133,7 @@ class GroupedMode:
         return self._gathered(mode.solve(B[tasks]) for tasks, mode in self.groups)
 
     def adjoint(self, d_mode):
-        d_features, d_offset = (np.zeros(shape, d_mode.dtype) for shape in self.shapes)
+        d_features, d_offset = (np.zeros(shape, self.dtype) for shape in self.shapes)
         for tasks, mode in self.groups:
             n = mode.F.shape[1]
             d_features[tasks, :n], d_offset[tasks, :n] = mode.adjoint(d_mode[tasks])
@@ -264,11 +257,27 @@ class NewtonMode(_Mode):
 
     def _solve(self, B):
         if not self.kernel_side:
-            return self._conjugate_gradients(B)
+            return self._refined(B)
         FB = self.F @ B
         if self.direct:
             return B - self.F.mT @ self._inverse_kernel(FB)
-        return B - self.F.mT @ self._conjugate_gradients(self._curved(FB))
+        right = self._curved(FB)
+        # it may be far larger than B, to which the solution is to be exact
+        larger = np.sqrt(_ratio(_inner(right, self.gram @ right), _inner(B, B)))
+        return B - self.F.mT @ self._refined(right, np.maximum(larger, 1))
+
+    def _refined(self, B, larger=1):
+        """What conjugate gradients find, in single precision in two parts.
+
+        What the first has left is found in double precision.
+        """
+        if self._solving_precision() == np.float64:
+            return self._conjugate_gradients(B, EXACT / larger)
+        rtol = np.sqrt(1e-7 / larger)
+        first = self._conjugate_gradients(B, rtol)
+        rows = self._curved(self.design @ first)
+        left = B - first - (rows if self.kernel_side else self.F.mT @ rows)
+        return first + self._conjugate_gradients(left, rtol)
 
     def _inverse_kernel(self, FB):
         """``(W^-1 + K)^-1 FB`` for the row Hessians W and the Gram matrix K."""
@@ -284,11 +293,9 @@ class NewtonMode(_Mode):
         shared = solve(total, EB.sum(axis=1)[..., None])  # (tasks, n, 1)
         return (EB - (E @ shared[:, None])[..., 0]).mT
 
-    def _conjugate_gradients(self, B, rtol=None):
+    def _conjugate_gradients(self, B, rtol):
         """``(I + W K)^-1 B`` on the kernel side, in K's inner product; else ``H^-1 B``."""
         dtype = self._solving_precision()
-        if rtol is None:
-            rtol = EXACT if dtype == np.float64 else 3e-7
         size = np.abs(B).max(axis=(1, 2), initial=0, keepdims=True)  # its square may underflow
         arrays = self.design, self.weight, self._mean, _ratio(B, size)
         design, weight, mean, unit = (array.astype(dtype, copy=False) for array in arrays)
