@@ -6,6 +6,7 @@ normal a priori. The mode minimises ``sum_rows weight * nll(offset + F U) + |U|^
 """
 
 import warnings
+from functools import cached_property
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -192,7 +193,6 @@ class NewtonMode(_Mode):
         self.kernel_side = self.direct or n <= p
         self.gram = self.F @ self.F.mT if self.kernel_side else None
         self.design = self.gram if self.kernel_side else self.F
-        self.squares = self.weight * np.vecdot(self.F, self.F)[..., None]  # (tasks, n, 1)
         at = np.zeros((len(self.F), self.design.shape[-1], self.offset.shape[-1]), self.F.dtype)
         added = np.zeros_like(self.offset)  # to the outputs: design @ at
         # of the outputs' last move, which Newton's method squares; of what is solved for
@@ -308,11 +308,15 @@ class NewtonMode(_Mode):
         solve = _kernel_conjugate_gradients if self.kernel_side else _conjugate_gradients
         return size * solve(design, curved, unit, rtol)
 
+    @cached_property
+    def _squares(self):
+        return self.weight * np.vecdot(self.F, self.F)[..., None]  # (tasks, n, 1)
+
     def _solving_precision(self):
         """By a bound on the Hessian's condition number, the trace of each output's part."""
         if self.dtype == self.precision:
             return self.precision
-        traces = self.squares.mT @ self.loss.diagonal(self._mean)  # (tasks, 1, k)
+        traces = self._squares.mT @ self.loss.diagonal(self._mean)  # (tasks, 1, k)
         return self.dtype if traces.max(initial=0) < self.easy else self.precision
 
 
