@@ -96,8 +96,8 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Support rows of a training episode, in classification of each class: a number, a
         range from which each task and episode draws one anew, or "auto", so that the learned
         algorithm serves any number of rows. "auto" draws 0 to 20 rows of whatever class (up to
-        5 times the number of classes, if more); where tasks have classes of their own, 1 or more
-        of each class.
+        5 times the number of classes, if more, and 100 at most); where tasks have classes of
+        their own, 1 or more of each class.
     n_query : int or None, default=20
         Query rows of a training episode at most; None takes all that the support left.
     max_rows_per_task : int or None, default=None

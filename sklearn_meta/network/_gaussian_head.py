@@ -6,6 +6,7 @@ normal a priori. The mode minimises ``sum_rows weight * nll(offset + F U) + |U|^
 """
 
 import warnings
+from functools import cached_property
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -13,6 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from ._solve import solve
 
 EXACT = 1e-13  # of conjugate gradients, relative to the right side
+CACHED = 2**14  # outputs of a group of tasks' rows, at most: of several arrays such as these
+MOST_STEPS = 1000  # of conjugate gradients
 
 
 def posterior_mode(loss, F, offset, batch):
@@ -30,9 +33,34 @@ def posterior_mode(loss, F, offset, batch):
 
     Returns
     -------
-    RidgeMode or NewtonMode
+    RidgeMode, NewtonMode or GroupedMode
     """
-    return (RidgeMode if loss.quadratic else NewtonMode)(loss, F, offset, batch)
+    if loss.quadratic:
+        return RidgeMode(loss, F, offset, batch)
+    groups = _alike(batch.weight, offset.shape[-1])
+    if len(groups) == 1:
+        return NewtonMode(loss, F, offset, batch)
+    return GroupedMode(groups, loss, F, offset, batch)
+
+
+def _alike(weight, n_outputs):
+    """Groups of tasks with like numbers of rows, as pairs (their numbers, rows of the largest).
+
+    A group's arrays stay in the cache, it has little padding, and is done when its own tasks are.
+    """
+    n_tasks, n = weight.shape
+    if n_tasks * n * n_outputs <= CACHED:
+        return [(np.arange(n_tasks), n)]
+    sizes = n - np.argmax(weight[:, ::-1] > 0, axis=1)
+    sizes[~weight.any(axis=1)] = 0
+    order = np.argsort(sizes, kind="stable")[::-1]
+    groups = []
+    while len(order):
+        largest = sizes[order[0]]
+        count = max(1, CACHED // max(1, largest * n_outputs))
+        groups.append((order[:count], largest))
+        order = order[count:]
+    return groups
 
 
 class _Mode:
@@ -42,8 +70,6 @@ class _Mode:
     ----------
     U : ndarray of shape (tasks, p, k)
         The mode.
-    residual : ndarray of shape (tasks, n, k)
-        Row weight times (expected target - target), at the mode.
     """
 
     precision = None
@@ -60,10 +86,6 @@ class _Mode:
     @property
     def U(self):
         return self._given(self._mode)
-
-    @property
-    def residual(self):
-        return self._given(self._residual)
 
     def solve(self, B):
         """The posterior covariance (the inverse Hessian) times B (tasks, p, m)."""
@@ -90,7 +112,37 @@ class _Mode:
 
     def _observe(self, z):
         self._mean = self.loss.mean(z)
-        self._residual = self.weight * (self._mean - self.y)
+        self._residual = self.weight * (self._mean - self.y)  # (tasks, n, k)
+
+
+class GroupedMode:
+    """The modes of groups of tasks, as one."""
+
+    def __init__(self, groups, loss, F, offset, batch):
+        self.shapes, self.dtype = (F.shape, offset.shape), F.dtype
+        self.groups = []
+        for tasks, n in groups:
+            part = batch._replace(y=batch.y[tasks, :n], weight=batch.weight[tasks, :n])
+            mode = NewtonMode(loss, F[tasks, :n], offset[tasks, :n], part)
+            self.groups.append((tasks, mode))
+
+    @property
+    def U(self):
+        return self._gathered(mode.U for _, mode in self.groups)
+
+    def solve(self, B):
+        return self._gathered(mode.solve(B[tasks]) for tasks, mode in self.groups)
+
+    def adjoint(self, d_mode):
+        d_features, d_offset = (np.zeros(shape, self.dtype) for shape in self.shapes)
+        for tasks, mode in self.groups:
+            n = mode.F.shape[1]
+            d_features[tasks, :n], d_offset[tasks, :n] = mode.adjoint(d_mode[tasks])
+        return d_features, d_offset
+
+    def _gathered(self, parts):
+        order = np.argsort(np.concatenate([tasks for tasks, _ in self.groups]))
+        return np.concatenate(list(parts))[order]
 
 
 class RidgeMode(_Mode):
@@ -120,14 +172,20 @@ class NewtonMode(_Mode):
 
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm
     3.3. The weights are `U = F' at` on the kernel side (n <= p), else `at` itself. Newton's
-    systems are solved directly while the support is small, else by conjugate gradients; in
-    double precision, since unscaled features make them hard.
+    systems are solved directly while the support is small, else by conjugate gradients, as far
+    as Newton's method gains from it: R. Dembo, S. Eisenstat, T. Steihaug, "Inexact Newton
+    methods", SIAM Journal on Numerical Analysis 1982.
+
+    Gradients, outputs and objectives are in double precision, since unscaled features make them
+    hard. Conjugate gradients are in that of the features, unless their systems are hard as well:
+    Newton's next gradient shows whatever they have left.
     """
 
     precision = np.float64
     max_iter = 100
     safe_move = 0.8  # of the outputs: up to it, a full Newton step cannot be too long
     most_direct = 32, 12  # rows for which a direct solve is faster; where outputs are coupled
+    easy = 1e4  # condition number up to which single precision will do
 
     def _find(self):
         n, p = self.F.shape[1:]
@@ -137,13 +195,12 @@ class NewtonMode(_Mode):
         self.design = self.gram if self.kernel_side else self.F
         at = np.zeros((len(self.F), self.design.shape[-1], self.offset.shape[-1]), self.F.dtype)
         added = np.zeros_like(self.offset)  # to the outputs: design @ at
-        tolerance = np.finfo(self.F.dtype).eps ** 0.4  # Newton squares what is left after it
+        # of the outputs' last move, which Newton's method squares; of what is solved for
+        tolerance, exact = (5e-5, 1e-8) if self.dtype == np.float32 else (5e-7, EXACT)
         largest = 1.0
         for _ in range(self.max_iter):
             self._observe(self.offset + added)
-            # to be solved as far as the next step is small, and double precision reaches
-            rtol = min(max(largest**2, tolerance**2 / largest**2), 0.01)
-            step = self._newton_step(at, rtol)
+            step = self._newton_step(at, min(0.3, max(0.3 * largest, exact / largest)))
             move = self.design @ step  # (tasks, n, k)
             largest = np.abs(move).max(initial=0)
             if not largest <= self.safe_move:
@@ -158,14 +215,10 @@ class NewtonMode(_Mode):
         self._move_to(self.F.mT @ at if self.kernel_side else at)
 
     def _newton_step(self, at, rtol):
-        gradient = self._from_rows(self._residual) + at  # kernel side: F' times it is that by U
-        if self.direct:
+        gradient = at + (self._residual if self.kernel_side else self.F.mT @ self._residual)
+        if self.direct:  # on the kernel side, F' times `gradient` is that by U
             return self._inverse_kernel(self.gram @ gradient) - gradient
         return -self._conjugate_gradients(gradient, rtol)
-
-    def _from_rows(self, rows):
-        """The change of `at` that goes with one of the outputs, (tasks, n, k)."""
-        return rows if self.kernel_side else self.F.mT @ rows
 
     def _curved(self, rows):
         return self.weight * self.loss.curvature(self._mean, rows)
@@ -204,11 +257,27 @@ class NewtonMode(_Mode):
 
     def _solve(self, B):
         if not self.kernel_side:
-            return self._conjugate_gradients(B)
+            return self._refined(B)
         FB = self.F @ B
         if self.direct:
             return B - self.F.mT @ self._inverse_kernel(FB)
-        return B - self.F.mT @ self._conjugate_gradients(self._curved(FB))
+        right = self._curved(FB)
+        # it may be far larger than B, to which the solution is to be exact
+        larger = np.sqrt(_ratio(_inner(right, self.gram @ right), _inner(B, B)))
+        return B - self.F.mT @ self._refined(right, np.maximum(larger, 1))
+
+    def _refined(self, B, larger=1):
+        """What conjugate gradients find, in single precision in two parts.
+
+        What the first has left is found in double precision.
+        """
+        if self._solving_precision() == np.float64:
+            return self._conjugate_gradients(B, EXACT / larger)
+        rtol = np.sqrt(1e-7 / larger)
+        first = self._conjugate_gradients(B, rtol)
+        rows = self._curved(self.design @ first)
+        left = B - first - (rows if self.kernel_side else self.F.mT @ rows)
+        return first + self._conjugate_gradients(left, rtol)
 
     def _inverse_kernel(self, FB):
         """``(W^-1 + K)^-1 FB`` for the row Hessians W and the Gram matrix K."""
@@ -224,31 +293,80 @@ class NewtonMode(_Mode):
         shared = solve(total, EB.sum(axis=1)[..., None])  # (tasks, n, 1)
         return (EB - (E @ shared[:, None])[..., 0]).mT
 
-    def _conjugate_gradients(self, B, rtol=EXACT):
-        """``(I + W K)^-1 B`` on the kernel side, in K's inner product; else ``H^-1 B``.
+    def _conjugate_gradients(self, B, rtol):
+        """``(I + W K)^-1 B`` on the kernel side, in K's inner product; else ``H^-1 B``."""
+        dtype = self._solving_precision()
+        size = np.abs(B).max(axis=(1, 2), initial=0, keepdims=True)  # its square may underflow
+        arrays = self.design, self.weight, self._mean, _ratio(B, size)
+        design, weight, mean, unit = (array.astype(dtype, copy=False) for array in arrays)
 
-        Each task has step lengths of its own, so that none waits for another's spectrum.
-        """
-        solution, residual = np.zeros_like(B), B
-        rows = self.design @ residual
-        norm = _inner(residual, rows if self.kernel_side else residual)  # (tasks, 1, 1)
-        direction, d_rows, enough = residual, rows, rtol * rtol * norm
-        tiny = np.finfo(B.dtype).tiny  # 0 / tiny is 0, where a task is done
-        for _ in range(1000):
-            if np.all(norm <= enough):
-                break
-            image = direction + self._from_rows(self._curved(d_rows))
-            length = norm / np.maximum(
-                _inner(image, d_rows if self.kernel_side else direction), tiny
-            )
-            solution += length * direction
-            residual = residual - length * image
-            rows = self.design @ residual
-            last, norm = norm, _inner(residual, rows if self.kernel_side else residual)
-            ratio = norm / np.maximum(last, tiny)
-            direction = residual + ratio * direction
-            d_rows = rows + ratio * d_rows
-        return solution
+        def curved(rows):
+            rows = self.loss.curvature(mean, rows)
+            rows *= weight
+            return rows
+
+        solve = _kernel_conjugate_gradients if self.kernel_side else _conjugate_gradients
+        return size * solve(design, curved, unit, rtol)
+
+    @cached_property
+    def _squares(self):
+        return self.weight * np.vecdot(self.F, self.F)[..., None]  # (tasks, n, 1)
+
+    def _solving_precision(self):
+        """By a bound on the Hessian's condition number, the trace of each output's part."""
+        if self.dtype == self.precision:
+            return self.precision
+        traces = self._squares.mT @ self.loss.diagonal(self._mean)  # (tasks, 1, k)
+        return self.dtype if traces.max(initial=0) < self.easy else self.precision
+
+
+def _conjugate_gradients(F, curved, B, rtol):
+    """``(I + F' W F)^-1 B``, with ``curved(rows) = W rows``.
+
+    Each task has step lengths of its own, so that none waits for another's spectrum.
+    """
+    solution, residual, direction = np.zeros_like(B), B.copy(), B.copy()
+    norm = _inner(residual, residual)  # (tasks, 1, 1)
+    enough = rtol * rtol * norm
+    for _ in range(MOST_STEPS):
+        if not np.any(norm > enough):  # one that is NaN is done
+            break
+        image = F.mT @ curved(F @ direction)
+        image += direction
+        length = _ratio(norm, _inner(image, direction))
+        solution += length * direction
+        image *= length
+        residual -= image
+        last, norm = norm, _inner(residual, residual)
+        direction *= _ratio(norm, last)
+        direction += residual
+    return solution
+
+
+def _kernel_conjugate_gradients(K, curved, B, rtol):
+    """``(I + W K)^-1 B``, in K's inner product: a single product an iteration."""
+    solution, residual, direction = np.zeros_like(B), B.copy(), B.copy()
+    rows = K @ residual
+    d_rows = rows.copy()
+    norm = _inner(residual, rows)  # (tasks, 1, 1)
+    enough = rtol * rtol * norm
+    for _ in range(MOST_STEPS):
+        if not np.any(norm > enough):  # one that is NaN is done
+            break
+        image = curved(d_rows)
+        image += direction
+        length = _ratio(norm, _inner(image, d_rows))
+        solution += length * direction
+        image *= length
+        residual -= image
+        rows = K @ residual
+        last, norm = norm, _inner(residual, rows)
+        ratio = _ratio(norm, last)
+        direction *= ratio
+        direction += residual
+        d_rows *= ratio
+        d_rows += rows
+    return solution
 
 
 def add_to_diagonal(matrices, value):
@@ -258,4 +376,9 @@ def add_to_diagonal(matrices, value):
 
 def _inner(A, B):
     """Inner products of each task's matrices, (tasks, 1, 1)."""
-    return np.einsum("tij,tij->t", A, B)[:, None, None]
+    return np.vecdot(A.reshape(len(A), -1), B.reshape(len(B), -1))[:, None, None]
+
+
+def _ratio(a, b):
+    """``a / b``, 0 where a task is done and both are."""
+    return a / np.maximum(b, np.finfo(b.dtype).tiny)

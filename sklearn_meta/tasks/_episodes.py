@@ -52,7 +52,8 @@ class EpisodeSampler(Cached):
     n_shots : int, (int, int), "auto" or "half"
         Support rows, in classification of each class; a pair or "auto" draws a size for
         each task anew. "auto" is 0 to 20 rows of whatever class (of at least 4 classes, up
-        to 5 times their number); where tasks have classes of their own, 1 or more of each.
+        to 5 times their number, 100 at most); where tasks have classes of their own, 1 or more
+        of each.
         "half" is half of the task's rows, or where tasks have classes of their own, of each
         class's.
     n_query : int or None
@@ -248,10 +249,13 @@ class EpisodeSampler(Cached):
         return max(2, self.arrays.n_outputs)
 
     def _most_shots(self):
-        """That "auto" draws: 20 rows, or in classification 5 times the classes if more."""
+        """That "auto" draws: 20 rows, or in classification 5 times the classes if more.
+
+        Of shared classes 100 at most: a meta-step costs rows times classes.
+        """
         n_classes = 0 if self.arrays.labels is None else self._n_classes
         rows = max(20, 5 * n_classes)
-        return rows // n_classes if self._by_class else rows
+        return rows // n_classes if self._by_class else min(rows, 100)
 
     def _draw_outputs(self, tasks, random_state):
         """For each task and class, the output that is to stand for it, (tasks, classes)."""

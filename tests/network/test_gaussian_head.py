@@ -12,10 +12,11 @@ from helpers import (
     tasks_of,
 )
 from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 
-from sklearn_meta.network import LOSSES, posterior_mode
-from sklearn_meta.network._gaussian_head import NewtonMode
+from sklearn_meta.network import LOSSES, _gaussian_head, posterior_mode
+from sklearn_meta.network._gaussian_head import GroupedMode, NewtonMode
 from sklearn_meta.tasks import TaskBatch
 
 every_case = pytest.mark.parametrize("case", CASES)
@@ -102,11 +103,13 @@ def test_mode_minimises_the_objective(case, p, solver):
         np.testing.assert_allclose(function(U.ravel())[1], 0, atol=1e-9)
 
 
-@pytest.fixture(params=["direct", "conjugate gradients"])
+@pytest.fixture(params=["direct", "conjugate gradients", "each task alone"])
 def solver(request, monkeypatch):
     """Newton's systems are solved this way, whatever the number of rows."""
     most = 10**6 if request.param == "direct" else 0
     monkeypatch.setattr(NewtonMode, "most_direct", (most, most))
+    if request.param == "each task alone":
+        monkeypatch.setattr(_gaussian_head, "CACHED", 0)
     return request.param
 
 
@@ -281,6 +284,64 @@ def test_single_precision_finds_the_mode_of_unscaled_features(case, solver):
         function = objective(CASES[case][0], *task)
         lowest = function(exact.U[i].ravel())[0]
         assert function(rough.U[i].astype(float).ravel())[0] < lowest + 0.01
+
+
+def many_classes(rng, p, sizes=(90, 0, 40, 7, 200), n_classes=30):
+    """Rows near their class's centre, of whatever class, padded; in single precision."""
+    n = max(sizes)
+    labels = rng.randint(n_classes, size=(len(sizes), n))
+    centres = rng.standard_normal((n_classes, p))
+    F = (centres[labels] + 0.5 * rng.standard_normal((*labels.shape, p))).astype(np.float32)
+    weight = np.arange(n) < np.array(sizes)[:, None]
+    batch = TaskBatch(F, np.eye(n_classes)[labels], weight * rng.choice([0.5, 1, 3], weight.shape))
+    offset = rng.standard_normal(batch.y.shape)
+    return F, offset.astype(np.float32), cast(batch, np.float32)
+
+
+@pytest.mark.parametrize("p", [12, 100])
+def test_single_precision_finds_the_mode_of_many_classes(p):
+    F, offset, batch = many_classes(np.random.RandomState(0), p)
+    mode = posterior_mode(LOSSES["log_loss"], F, offset, batch)
+    assert isinstance(mode, GroupedMode)
+    double = F.astype(float), offset.astype(float), cast(batch, float)
+    exact = NewtonMode(LOSSES["log_loss"], *double)
+    functional = np.random.RandomState(1).standard_normal(mode.U.shape)
+    for U, task in zip(mode.U, each(*double), strict=True):
+        function = objective("log_loss", *task)
+        options = {"maxiter": 5000, "maxfun": 10**5, "ftol": 0, "gtol": 1e-8}
+        found = minimize(function, np.zeros(U.size), jac=True, method="L-BFGS-B", options=options)
+        np.testing.assert_allclose(U.ravel(), found.x, atol=1e-6)
+    gradients = zip(mode.adjoint(functional), exact.adjoint(functional), strict=True)
+    for found, expected in gradients:
+        np.testing.assert_allclose(found, expected, atol=3e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("scale", [1, 1e4])
+def test_hard_systems_are_solved_in_double_precision(scale):
+    rng = np.random.RandomState(0)
+    F, offset, batch = many_classes(rng, 20, sizes=(30, 18), n_classes=4)
+    mode = NewtonMode(LOSSES["log_loss"], scale * F, offset, batch)
+    assert mode._solving_precision() == (np.float32 if scale == 1 else np.float64)
+    U, double = mode._mode, ((scale * F).astype(float), offset.astype(float), cast(batch, float))
+    for gradient in gradients("softmax", U, *double):
+        np.testing.assert_allclose(gradient / scale, 0, atol=1e-4)
+
+
+def test_a_task_that_is_no_number_leaves_the_others_theirs(solver):
+    loss, F, offset, batch = draw("softmax", 3)
+    expected = posterior_mode(loss, F, offset, batch).U
+    F[1] = np.nan
+    with np.errstate(invalid="ignore"), pytest.warns(ConvergenceWarning, match="not reached"):
+        found = posterior_mode(loss, F, offset, batch).U
+    assert np.isnan(found[1]).all()
+    np.testing.assert_allclose(found[[0, 2]], expected[[0, 2]], atol=1e-9)
+
+
+def test_a_mode_that_is_not_reached_is_warned_of(solver, monkeypatch):
+    loss, F, offset, batch = draw("softmax", 3)
+    monkeypatch.setattr(NewtonMode, "max_iter", 2)
+    with pytest.warns(ConvergenceWarning, match="not reached in 2 Newton steps"):
+        posterior_mode(loss, F, offset, batch)
 
 
 @every_case

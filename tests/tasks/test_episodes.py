@@ -265,7 +265,14 @@ def test_auto_shots_of_shared_classes_are_rows_of_whatever_class(n_outputs, n_ro
     assert chisquare(np.bincount(rows, minlength=len(labels))).pvalue > 0.01
 
 
-@pytest.mark.parametrize(("n_outputs", "n_shots"), [(1, 10), (3, 6), (8, 5)])
+def test_auto_shots_of_many_shared_classes_are_100_rows_at_most():
+    labels = np.tile(np.arange(25), 10)
+    arrays = make_arrays([len(labels)], labels, n_outputs=25)
+    support, _ = many_draws(arrays, 2000, "auto", None, "random")
+    assert support.weight.sum(axis=1).max() == 100
+
+
+@pytest.mark.parametrize(("n_outputs", "n_shots"), [(1, 10), (3, 6), (8, 5), (25, 5)])
 def test_auto_shots_of_own_classes_are_one_or_more_of_each(n_outputs, n_shots):
     classes = max(2, n_outputs)
     labels = np.tile(np.arange(classes), 30)
