@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from conftest import make_problem
 from helpers import needs_hidden
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
@@ -21,7 +23,6 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-import sklearn_meta
 from sklearn_meta import MetaLearner, TaskCollection, _meta_learner
 from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint
 from sklearn_meta.datasets import Sinusoids
