@@ -140,10 +140,10 @@ def _time_keys(times):
     In nanoseconds, by microseconds where those do not reach.
     """
     kind = times.dtype.kind
-    us, ns = (times.astype(f"{kind}8[{unit}]").astype(np.int64) for unit in ("us", "ns"))
-    near = np.abs(us) < np.iinfo(np.int64).max // 1000
-    triples = zip(ns.tolist(), us.tolist(), near.tolist(), strict=True)
-    return [(kind, n if reached else 1000 * u) for n, u, reached in triples]
+    us = times.astype(f"{kind}8[us]").astype(np.int64)
+    near, counts = np.abs(us) < np.iinfo(np.int64).max // 1000, us.astype(object) * 1000
+    counts[near] = times[near].astype(f"{kind}8[ns]").astype(np.int64)
+    return [(kind, count) for count in counts.tolist()]
 
 
 def join_ids(ids, later):
