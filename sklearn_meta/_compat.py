@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.fixes import parse_version
 from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
-from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _check_sample_weight
 from sklearn.utils.validation import _num_features as num_features
 from sklearn.utils.validation import _num_samples as num_samples
 from sklearn.utils.validation import validate_data as sklearn_validate_data
@@ -44,7 +44,17 @@ __all__ = [
     "validate_parameter_constraints",
 ]
 
-READS_POLARS = parse_version(sklearn.__version__) >= parse_version("1.9")
+SINCE_1_9 = parse_version(sklearn.__version__) >= parse_version("1.9")
+
+
+def check_sample_weight(sample_weight, X, *, allow_all_zero_weights=False, **options):
+    """scikit-learn's own; before its 1.9 it did not mind weights that are all 0."""
+    if SINCE_1_9:
+        options["allow_all_zero_weights"] = allow_all_zero_weights
+    weight = _check_sample_weight(sample_weight, X, **options)
+    if not allow_all_zero_weights and not np.any(weight):
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weight
 
 
 def forget_optimizer(mlp):
@@ -80,7 +90,7 @@ def scorer_by_targets():
 
 def validate_data(estimator, X, **options):
     """scikit-learn's own; before its 1.9, it would not see the names of columns of polars 2."""
-    if READS_POLARS or not hasattr(X, "columns") or hasattr(X, "__dataframe__"):
+    if SINCE_1_9 or not hasattr(X, "columns") or hasattr(X, "__dataframe__"):
         return sklearn_validate_data(estimator, X, **options)
     checked = sklearn_validate_data(estimator, _Named(X), **options)
     return X if isinstance(checked, _Named) else checked
