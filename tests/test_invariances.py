@@ -81,7 +81,7 @@ def answers(meta, names):
 SUPPORTS = st.lists(
     st.tuples(st.integers(0, N_ROWS - 1), st.integers(0, N_TASKS - 1)), min_size=1, max_size=20
 ).map(lambda pairs: np.array(pairs).T)
-few = settings(max_examples=5, deadline=None)
+few = settings(max_examples=4, deadline=None)
 
 
 @few
@@ -246,28 +246,29 @@ def test_a_forked_process(every_meta):
     assert_same_bits(found, [*expected, expected[0]])
 
 
-def in_workers(meta, parallel):
+def in_workers(metas, parallel):
     """As `work` learns several tasks and has them predict."""
-    (X, y), rows = pool(meta), np.arange(20)
-    learn = joblib.delayed(sklearn_meta.adapt)
-    adapted = parallel(learn(meta, X[rows + i], y[rows + i], rows % N_TASKS) for i in range(3))
-    names = np.repeat(np.arange(N_TASKS), len(X))
-    calls = [(each.predict, np.tile(X, (N_TASKS, 1)), names) for each in adapted]
-    return parallel(joblib.delayed(predict)(*args) for predict, *args in calls)
+    rows, names = np.arange(20), np.arange(20) % N_TASKS
+    learned = parallel(
+        joblib.delayed(learn)(meta, rows + i, names) for meta in metas for i in (0, 5)
+    )
+    return parallel(joblib.delayed(answers)(each, np.arange(N_TASKS)) for each in learned)
+
+
+def assert_workers_agree(metas, parallel):
+    expected = in_workers(metas, joblib.Parallel(n_jobs=1))
+    for found, as_here in zip(in_workers(metas, parallel), expected, strict=True):
+        assert_array_equal(found, as_here)
 
 
 def test_processes_of_joblib(every_meta):
     """Whose arrays are memory-mapped, so that they cannot be written to."""
     with joblib.Parallel(n_jobs=2, backend="loky", max_nbytes=1) as parallel:
-        for meta in every_meta:
-            expected = in_workers(meta, joblib.Parallel(n_jobs=1))
-            assert_array_equal(in_workers(meta, parallel), expected)
+        assert_workers_agree(every_meta, parallel)
 
 
 def test_workers_of_dask(every_meta):
     distributed = pytest.importorskip("distributed", reason="dask is not installed")
-    expected = [in_workers(meta, joblib.Parallel(n_jobs=1)) for meta in every_meta]
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.Client(**options), joblib.parallel_config("dask"):
-        found = [in_workers(meta, joblib.Parallel()) for meta in every_meta]
-    assert_same_bits(found, expected)
+        assert_workers_agree(every_meta, joblib.Parallel())
