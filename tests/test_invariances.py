@@ -247,12 +247,10 @@ def test_a_forked_process(every_meta):
 
 
 def in_workers(metas, parallel):
-    """As `work` learns several tasks and has them predict."""
-    rows, names = np.arange(20), np.arange(20) % N_TASKS
-    learned = parallel(
-        joblib.delayed(learn)(meta, rows + i, names) for meta in metas for i in (0, 5)
-    )
-    return parallel(joblib.delayed(answers)(each, np.arange(N_TASKS)) for each in learned)
+    """As `work` learns several tasks and has them predict; no call needs this file imported."""
+    adapt, names = joblib.delayed(sklearn_meta.adapt), np.arange(N_ROWS) % N_TASKS
+    learned = parallel(adapt(meta, *pool(meta), names) for meta in metas)
+    return parallel(joblib.delayed(each.predict)(pool(each)[0], names) for each in learned)
 
 
 def assert_workers_agree(metas, parallel):
