@@ -45,14 +45,18 @@ class _OneThread:
     """
 
     def __init__(self):
-        self.lock, self.inside, self.limit = Lock(), 0, None
+        self.lock, self.inside, self.before = Lock(), 0, None
 
     def enter(self):
         with self.lock:
-            if self.inside == 0:
-                let_go_of_blas()
-                self.limit = threadpool_controller().limit(limits=1, user_api="blas")
-            self.inside += 1
+            try:
+                if self.inside == 0:
+                    self._limit()
+                self.inside += 1
+            except BaseException:  # Ctrl-C, too, must not leave the process on one thread
+                if self.inside == 0:
+                    self._restore()
+                raise
 
     def leave(self):
         with self.lock:
@@ -66,9 +70,17 @@ class _OneThread:
             self._restore()
         self.__init__()
 
+    def _limit(self):
+        let_go_of_blas()
+        if self.before is None:  # else the last restoring was interrupted
+            self.before = threadpool_controller().limit(limits=None)
+        threadpool_controller().limit(limits=1, user_api="blas")
+
     def _restore(self):
         let_go_of_blas()
-        self.limit.restore_original_limits()
+        if self.before is not None:
+            self.before.restore_original_limits()
+            self.before = None
         let_go_of_blas()
 
 

@@ -5,9 +5,11 @@ Networks, ragged weighted batches and comparisons are those of `sklearn_meta.tes
 
 import numpy as np
 import pytest
+import sklearn
 from scipy.special import expit, xlogy
 from scipy.special import softmax as scipy_softmax
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.utils.fixes import parse_version
 
 from sklearn_meta.algorithms._definitions import central_difference
 from sklearn_meta.testing._cases import TARGETS as CASES
@@ -32,6 +34,7 @@ __all__ = [
     "make_params",
     "needs_hidden",
     "needs_loss",
+    "needs_sklearn",
     "plain_loss",
     "plain_mean",
     "plain_nll",
@@ -54,6 +57,12 @@ def needs_hidden(algorithm, hidden):
     """Skip the test where the algorithm moves hidden layers only, and there are none."""
     if getattr(algorithm, "adapt_layers", "all") == "body" and not np.size(hidden):
         pytest.skip(f"{type(algorithm).__name__} needs a hidden layer")
+
+
+def needs_sklearn(version, why):
+    """A mark of a test that skips it with what scikit-learn itself cannot do before a version."""
+    older = parse_version(sklearn.__version__) < parse_version(version)
+    return pytest.mark.skipif(older, reason=f"scikit-learn before {version}: {why}")
 
 
 def make_params(algorithm, network, seed=0, dtype=np.float64):

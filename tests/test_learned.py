@@ -103,7 +103,7 @@ def test_many_rows_of_few_of_the_tasks():
 
 @every_algorithm
 def test_tasks_learned_in_several_chunks(name):
-    """Rows and features enough that not all tasks fit into one padded batch."""
+    """Rows and features enough that not all fit into one padded batch; threads change no bit."""
     network = make_network("squared_error", (2,), n_features=4000)
     sizes = [2, 600, 1, 570, 300]
     arrays = make_arrays(network, sizes)
@@ -112,7 +112,11 @@ def test_tasks_learned_in_several_chunks(name):
     order = np.random.RandomState(1).permutation(len(arrays.X))
     place = np.repeat(np.arange(5), sizes)
     z = np.empty_like(arrays.y)
-    z[order] = learned.outputs(Asked(arrays.X[order], place[order], tasks))
+    asked = Asked(arrays.X[order], place[order], tasks)
+    z[order] = learned.outputs(asked)
+    for n_jobs in (2, 4):
+        again = learned.learn(Encoded(np.arange(5), arrays, None), n_jobs)
+        np.testing.assert_array_equal(learned.outputs(asked._replace(tasks=again)), z[order])
     for i in range(5):
         task = one_task(arrays, i)
         adapted = learned.algorithm.learn(network, learned.params, task)

@@ -23,7 +23,6 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-import sklearn_meta
 from sklearn_meta import MetaLearner, TaskCollection, _meta_learner
 from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint
 from sklearn_meta.datasets import Sinusoids
@@ -302,25 +301,6 @@ def test_many_tasks_at_once_are_learned_as_one_by_one(problem, algorithm):
             assert_array_equal(together, alone)
         else:
             assert_allclose(together, alone, rtol=1e-9)
-
-
-@pytest.fixture(scope="module")
-def fitted_sinusoids():
-    meta = MetaLearner(MLPRegressor(hidden_layer_sizes=(8,)), max_iter=10, random_state=0)
-    return meta.fit(Sinusoids().sample(20, random_state=0))
-
-
-@settings(max_examples=30, deadline=None)
-@given(groups=st.lists(st.integers(-3, 5), min_size=1, max_size=30), seed=st.integers(0, 99))
-def test_any_rows_of_any_tasks(fitted_sinusoids, groups, seed):
-    groups = np.array(groups)
-    X, y = np.random.RandomState(seed).normal(size=(2, len(groups), 1))
-    adapted = sklearn_meta.adapt(fitted_sinusoids, X, y[:, 0], groups)
-    predicted = adapted.predict(X, groups)
-    for group in np.unique(groups):
-        rows = groups == group
-        alone = fitted_sinusoids.adapt(X[rows], y[rows, 0]).predict(X[rows])
-        assert_allclose(predicted[rows], alone, rtol=1e-9, atol=1e-9)
 
 
 def test_fit_adapt_adds_tasks_and_keeps_the_others(regression, algorithm):

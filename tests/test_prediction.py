@@ -42,18 +42,6 @@ def test_known_tasks_are_served_and_unknown_ones_get_the_prior(shared_problem, a
     assert_array_equal(again.predict(X), meta.predict(X))
 
 
-def test_rows_alone_are_predicted_as_among_others(problem, algorithm):
-    meta = problem.meta(algorithm).fit(problem.tasks)
-    X, _, groups = problem.rows
-    together = meta.predict(X, groups)
-    for i in range(0, len(X), 7):
-        alone = meta.predict(X[i : i + 1], groups[i : i + 1])
-        if is_classifier(meta):
-            assert_array_equal(alone, together[i : i + 1])
-        else:
-            assert_allclose(alone, together[i : i + 1], rtol=1e-9)
-
-
 def test_unknown_tasks_can_be_an_error_that_names_them(regression, algorithm):
     meta = regression.meta(algorithm, handle_unknown="error").fit(regression.tasks)
     X, y = regression.new

@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import sklearn
+from helpers import needs_sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -251,15 +252,27 @@ def test_groups_are_routed_without_being_asked_for(shared_problem):
         assert_allclose(cross_validate(meta, X, y, **options)["test_score"], expected)
         search = GridSearchCV(meta, {"meta_lr": [meta.meta_lr]}, cv=cv).fit(X, y, groups=groups)
         assert search.best_score_ == pytest.approx(np.mean(expected))
-        pipeline = make_pipeline("passthrough", meta)
-        assert_allclose(cross_validate(pipeline, X, y, **options)["test_score"], expected)
-        fitted = pipeline.fit(X, y, groups=groups)
+        fitted = make_pipeline("passthrough", meta).fit(X, y, groups=groups)
         assert_array_equal(
             fitted.predict(X, groups=groups), clone(meta).fit(X, y, groups).predict(X, groups)
         )
         with_group_splitter = options | {"cv": GroupKFold(3)}
         scores = cross_validate(meta, X, y, **with_group_splitter)["test_score"]
     assert_allclose(scores, by_hand(meta, GroupKFold(3), X, y, groups))
+
+
+asks_the_estimator = needs_sklearn("1.8", "scoring=None asks the class what its score requests")
+
+
+@asks_the_estimator
+def test_groups_are_routed_through_a_pipeline(shared_problem):
+    X, y, groups = shared_problem.rows
+    meta, cv = shared_problem.meta(), KFold(3, shuffle=True, random_state=0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        options = {"cv": cv, "params": {"groups": groups}, "error_score": "raise"}
+        pipeline = make_pipeline("passthrough", meta)
+        scores = cross_validate(pipeline, X, y, **options)["test_score"]
+    assert_allclose(scores, by_hand(meta, cv, X, y, groups))
 
 
 def test_groups_are_routed_to_scorers_by_name(multiclass):
@@ -346,6 +359,7 @@ def test_permutation_importance_finds_the_column(task_frame):
     assert importance.importances_mean[list(X.columns).index("store")] > 0.1
 
 
+@asks_the_estimator
 def test_a_task_feature_requests_no_groups(task_frame):
     """So that a search with a group splitter does not hand them on; return_std is requested."""
     X, y = task_frame.drop(columns="y"), task_frame["y"]

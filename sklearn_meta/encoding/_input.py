@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d, validate_data
+from sklearn.utils.validation import check_array, column_or_1d
 
 from .._arguments import check_array_like, check_length, check_no_dates, naming
-from .._compat import check_sample_weight, num_samples, scorer_by_targets
+from .._compat import check_sample_weight, num_samples, scorer_by_targets, validate_data
 from .._messages import listed, shown, warn
 from ..tasks import TaskCollection
 from ..tasks._ids import as_array, check_groups, missing_values, sorted_values

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from .._compat import validate_data
 from ..network import LOSSES, MLP, affine, both_classes
 
 NOTHING = 1e-100  # what a row of less weight counts: its noise would overflow

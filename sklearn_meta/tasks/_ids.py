@@ -126,12 +126,24 @@ def sorted_values(values, name, what, **options):
 
 def as_keys(ids):
     """Python's own objects, equal and hashed alike where ids are the same."""
-    if ids.dtype.kind != "M":
+    if ids.dtype.kind in "Mm":
+        return _time_keys(ids)
+    if ids.dtype != object:
         return ids.tolist()
-    years = ids.astype("datetime64[Y]").astype(np.int64) + 1970
-    if np.any((years <= 1677) | (years >= 2262)):  # beyond what nanoseconds reach
-        return ids.tolist()
-    return ids.astype("datetime64[ns]").astype(np.int64).tolist()
+    times = np.datetime64 | np.timedelta64  # among ids of other kinds
+    return [_time_keys(np.array([v]))[0] if isinstance(v, times) else v for v in ids.tolist()]
+
+
+def _time_keys(times):
+    """Of dates and durations: the same in every unit, and no number, which may be an id as well.
+
+    In nanoseconds, by microseconds where those do not reach.
+    """
+    kind = times.dtype.kind
+    us = times.astype(f"{kind}8[us]").astype(np.int64)
+    near, counts = np.abs(us) < np.iinfo(np.int64).max // 1000, us.astype(object) * 1000
+    counts[near] = times[near].astype(f"{kind}8[ns]").astype(np.int64)
+    return [(kind, count) for count in counts.tolist()]
 
 
 def join_ids(*parts):

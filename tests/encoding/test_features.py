@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import needs_sklearn
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import SimpleImputer
@@ -36,6 +37,10 @@ def noise_by_category(n_rows=400, n_categories=80):
     return TaskCollection.from_arrays(X, rng.standard_normal(n_rows), rng.randint(20, size=n_rows))
 
 
+takes_a_splitter = needs_sklearn("1.9", "TargetEncoder takes no splitter")
+
+
+@takes_a_splitter
 def test_a_target_encoder_does_not_leak_the_target_into_the_training_rows():
     """It cross-fits in fit_transform; fit and then transform would correlate by .4 and more."""
     tasks = noise_by_category()
@@ -49,6 +54,7 @@ def test_a_target_encoder_does_not_leak_the_target_into_the_training_rows():
     assert np.corrcoef(leaked[:, 0], tasks.y)[0, 1] > 0.4
 
 
+@takes_a_splitter
 def test_what_is_learned_from_noise_by_a_target_encoder_is_as_in_a_stock_pipeline():
     """The weight of the encoded feature in a linear network, against linear regression's."""
     tasks = noise_by_category()

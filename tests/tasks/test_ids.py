@@ -79,6 +79,22 @@ def test_joined_ids_stay_what_they_were():
     assert kinds_of(np.array([True])) == {"truth values"}
 
 
+@pytest.mark.parametrize("unit", ["D", "s", "us"])
+@pytest.mark.parametrize("kind", ["M8", "m8"])
+def test_dates_and_durations_are_found_among_whatever(kind, unit):
+    """In other units, among ids of other kinds, beside years that nanoseconds do not reach."""
+    near, far = np.array([0, 19_000], f"{kind}[D]"), np.array([-300_000], f"{kind}[D]")
+    found = [
+        as_keys(near.astype(f"{kind}[{unit}]")),
+        as_keys(np.concatenate([near, far]).astype(f"{kind}[{unit}]"))[:2],
+        as_keys(join_ids(np.array(["b"]), near.astype(f"{kind}[{unit}]")))[1:],
+    ]
+    assert found == 3 * [as_keys(near)]
+    assert as_keys(far) == as_keys(far.astype(f"{kind}[{unit}]"))
+    numbers = near.astype(f"{kind}[ns]").astype(np.int64)
+    assert set(as_keys(near)).isdisjoint(as_keys(numbers))
+
+
 def test_own_classes_of_another_kind_are_refused_by_name():
     with pytest.raises(
         ValueError, match=r"y of task 1 has .*text.*expected .*numbers.* as in task 0"
