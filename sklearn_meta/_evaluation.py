@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 
 from ._runtime import blas_threads, quiet
 from .tasks._episodes import EpisodeSampler
