@@ -7,6 +7,7 @@ same is done: not by a bit. (The same fit again, pickles and memory maps: `test_
 
 import os
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 
@@ -216,7 +217,8 @@ def assert_same_bits(found, expected):
 
 
 def test_sixteen_threads(meta):
-    """At once, on one meta-learner."""
+    """At once, on one meta-learner; warnings are filtered as before."""
+    filters = list(warnings.filters)
     expected, start = [work(meta, seed) for seed in range(4)], threading.Barrier(16)
 
     def together(number):
@@ -225,6 +227,7 @@ def test_sixteen_threads(meta):
 
     with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(16) as threads:
         assert_same_bits(list(threads.map(together, range(16))), 4 * expected)
+    assert warnings.filters == filters
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
