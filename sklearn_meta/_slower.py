@@ -69,7 +69,7 @@ def warn_of_slowed(algorithm, slowed):
     """Name the tasks that were learned at a lower rate, pairs of id and halvings."""
     if not slowed:
         return
-    slowed = sorted(slowed, key=lambda each: -each[1])
+    slowed = sorted(slowed, key=lambda each: (-each[1], str(each[0])))
     named = listed([None if name is None else plain(name) for name, _ in slowed])
     what = "adaptation" if slowed[0][0] is None else f"adaptation of [{named}]"
     warn(

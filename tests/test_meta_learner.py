@@ -23,7 +23,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from sklearn_meta import MetaLearner, TaskCollection, _meta_learner
+from sklearn_meta import MetaLearner, TaskCollection, _meta_training
 from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint
 from sklearn_meta.datasets import Sinusoids
 from sklearn_meta.encoding import _input
@@ -156,13 +156,13 @@ def numbered():
 @pytest.fixture
 def validated(monkeypatch):
     """The rows of the validation episode, support and query, of each fit."""
-    rows, trainer = [], _meta_learner.Trainer
+    rows, trainer = [], _meta_training.Trainer
 
     def noting(algorithm, network, stream, validation, *args, **kwargs):
         rows.append({x for batch in validation for x in batch.X[batch.weight > 0, 0]})
         return trainer(algorithm, network, stream, validation, *args, **kwargs)
 
-    monkeypatch.setattr(_meta_learner, "Trainer", noting)
+    monkeypatch.setattr(_meta_training, "Trainer", noting)
     return rows
 
 
@@ -510,6 +510,7 @@ def test_changed_parameters_wait_for_the_next_fit(regression, params):
 
 @pytest.mark.parametrize("hidden", [(), 5, np.int64(5), [5, 4], np.array([5, 4])])
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.filterwarnings("ignore:adaptation:UserWarning")  # CAVIA's rate is for trained ones
 def test_every_network_that_scikit_learn_takes(regression, algorithm, hidden, activation):
     needs_hidden(ALGORITHMS[algorithm](), hidden)
     meta = regression.meta(algorithm, max_iter=3)
@@ -912,6 +913,7 @@ def test_a_task_of_one_row_has_no_classes_of_its_own(own_labels):
 def test_what_has_learned_less_than_a_mean_says_so(regression):
     """One meta-step, far off: the message names both losses and what to change."""
     meta = regression.meta(MAML(inner_lr=0.01), max_iter=1, meta_lr=5.0)
+    meta.set_params(adapt_training_tasks=False)
     match = r"loss on the validation tasks is .* in meta-step 1 of 1; predicting the mean .*MAML"
     with pytest.warns(ConvergenceWarning, match=match):
         meta.fit(regression.tasks)
@@ -920,7 +922,7 @@ def test_what_has_learned_less_than_a_mean_says_so(regression):
 def test_what_has_learned_something_is_silent(regression):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        regression.meta(max_iter=300).fit(regression.tasks)
+        regression.meta(max_iter=2000).fit(regression.tasks)
 
 
 def test_noise_is_as_good_as_its_mean(regression):

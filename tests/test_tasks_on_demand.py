@@ -161,13 +161,13 @@ def test_a_meta_learner_serves_them_as_it_serves_others(problem, algorithm, monk
     monkeypatch.setattr(Learned, "_can_keep", lambda *args: False)
     meta.fit_adapt(X, y, groups, weight)
     for served in (meta, pickle.loads(pickle.dumps(meta))):
-        (part,) = served._known.parts
+        (part,) = served._served.known.parts
         assert isinstance(part.batch.adapted, TasksOnDemand)
         assert part.batch.adapted.ready is None
         np.testing.assert_allclose(numbers(served, X, groups), expected, rtol=1e-6, atol=1e-9)
     rows = groups == "t03"
     alone = meta.adapt(X[rows], y[rows], weight[rows])
-    exported = meta._learned.export(meta._known, 3)
+    exported = meta._served.learned.export(meta._served.known, 3)
     assert type(exported) is type(alone)
     if hasattr(alone, "classes_"):
         np.testing.assert_array_equal(exported.classes_, alone.classes_)
@@ -176,6 +176,7 @@ def test_a_meta_learner_serves_them_as_it_serves_others(problem, algorithm, monk
         np.testing.assert_allclose(exported.predict(X), alone.predict(X), rtol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:adaptation of:UserWarning")  # so wide that steps are too long
 @pytest.mark.parametrize("name", ["maml", "reptile", "implicit_maml"])
 def test_learn_keeps_rows_where_weights_take_more(name, small_budget):
     network = MLP([1, 400, 400, 1], "tanh", "squared_error")
@@ -244,9 +245,9 @@ def test_many_rows_of_a_task_learn_it_once(monkeypatch):
     calls = []
     plain = type(learned).learn_batch
 
-    def counting(self, support, ids):
+    def counting(self, support, ids, slowed):
         calls.append(len(ids))
-        return plain(self, support, ids)
+        return plain(self, support, ids, slowed)
 
     monkeypatch.setattr(type(learned), "learn_batch", counting)
     monkeypatch.setattr(_learned, "MAX_CELLS", 4 * 7)  # 7 rows at a time

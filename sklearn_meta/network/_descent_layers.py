@@ -269,7 +269,7 @@ class Stack:
             self.array = block  # the only one
         elif self.array is None:
             self.array = np.empty((n_tasks, self.room, self.width or width), block.dtype)
-        if self.array is not block:
+        if self.array is not block and n_rows:
             self.array[:, self.size : self.size + n_rows, :width] = block
         self.size += n_rows
         return self.rows
