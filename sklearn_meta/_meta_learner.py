@@ -32,7 +32,7 @@ from ._meta_training import (
 from ._parameters import PARAMETER_CONSTRAINTS, check_parameters, resolve_algorithm
 from ._runtime import blas_threads
 from ._served import REPLACING, Served
-from ._training_run import INTERRUPTED, run, warn_of_skipped_step
+from ._training_run import INTERRUPTED, run, warn_of_skipped_step, without_large
 from .encoding import final_step
 from .encoding._input import (
     check_same_classes,
@@ -688,7 +688,8 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         if training.source.draw is not None:
             return
         try:
-            self._served = self._served.adding(self._learn(training.encoded))
+            encoded = without_large(training.encoded, self.algorithm_)
+            self._served = self._served.adding(self._learn(encoded))
         except (ValueError, MemoryError, KeyboardInterrupt) as error:
             why = shown(error, str) or "it was interrupted"
             warn(f"fit is done, but the training tasks were not adapted: {why}")

@@ -2,10 +2,12 @@
 
 import time
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._evaluation import constant_loss
-from ._messages import inner_rate, warn
+from ._messages import inner_rate, listed, warn
+from .encoding import Encoded
 from .training._trainer import MOST_SKIPPED
 
 USELESS = 1.5  # times the loss of a constant: that of few validation tasks is noisy
@@ -56,6 +58,23 @@ def warn_of_skipped_step(algorithm, state):
         f"they were. {_advice(algorithm, state)}",
         ConvergenceWarning,
     )
+
+
+def without_large(encoded, algorithm):
+    """Training tasks, without those of more rows than the algorithm can learn from at once."""
+    ids, arrays, classes = encoded
+    if algorithm.most_rows is None or arrays.sizes.max() <= algorithm.most_rows:
+        return encoded
+    is_large = arrays.sizes > algorithm.most_rows
+    if is_large.all():
+        return encoded  # the error says more
+    numbers, large = np.flatnonzero(~is_large), np.flatnonzero(is_large)
+    warn(
+        f"the training tasks [{listed(ids[large])}] were not adapted: {algorithm} learns a task "
+        f"from {algorithm.most_rows} rows at most"
+    )
+    classes = classes and [classes[number] for number in numbers]
+    return Encoded(ids[numbers], arrays.take(numbers), classes)
 
 
 def _train(training, begin, verbose, callbacks, as_if_fitted):

@@ -320,3 +320,34 @@ def test_the_warning_points_at_the_users_line(regression):
             load_countries()
         )
     assert {warning.filename for warning in caught} == {__file__}
+
+
+class TakesFew(BayesianHead):
+    """Learns from 10 rows of a task at most."""
+
+    most_rows = 10
+
+
+def test_a_training_task_that_is_too_large_costs_no_other(regression):
+    sizes, ids = regression.tasks.sizes, regression.tasks.task_ids
+    assert 0 < np.sum(sizes > 10) < len(sizes)
+    meta = regression.meta(TakesFew())
+    match = (
+        r"the training tasks \['t\d\d', .*\] were not adapted: TakesFew\(\) learns a task from 10"
+    )
+    with pytest.warns(UserWarning, match=match):
+        meta.fit(regression.tasks)
+    assert meta.tasks_.tolist() == ids[sizes <= 10].tolist()
+    X, y = regression.tasks[int(np.argmax(sizes))]
+    with pytest.raises(ValueError, match=r"adaptation of task 'big' has 14 rows.*pass fewer rows"):
+        meta.fit_adapt(X, y, ["big"] * len(y))
+    meta.fit_adapt(X[:10], y[:10], ["big"] * 10)
+
+
+def test_training_tasks_that_are_all_too_large_cost_nothing_that_was_learned(regression):
+    tasks = regression.tasks[np.flatnonzero(regression.tasks.sizes > 10)]
+    meta = regression.meta(TakesFew())
+    with pytest.warns(UserWarning, match=r"fit is done, but the training tasks.*has \d+ rows"):
+        meta.fit(tasks)
+    assert len(meta.tasks_) == 0
+    assert np.isfinite(meta.predict(tasks.X)).all()
