@@ -318,6 +318,10 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
                 getattr(routing, method).add_request(param="groups", alias=False)
         return routing
 
+    def __sklearn_is_fitted__(self):
+        # scikit-learn would go through all attributes, which may grow as another thread fits
+        return "_served" in vars(self)
+
     def __getstate__(self):
         return super().__getstate__() | {"_state_version": STATE_VERSION}
 
