@@ -81,7 +81,7 @@ def test_killed_now_and_then(problem, name, tmp_path):
 @pytest.mark.parametrize("problem", ["regression", "multiclass"], indirect=True)
 def test_killed_at_fifty_random_moments(problem, name, tmp_path):
     """Together with the others of this test: 52."""
-    meta = problem.meta(name, **FIT | {"max_iter": 300})
+    meta = problem.meta(name, **FIT | {"max_iter": 120})
     survives(meta, problem.tasks, tmp_path, 13, np.random.RandomState(1))
 
 
