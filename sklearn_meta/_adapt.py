@@ -145,6 +145,20 @@ def _(fitted: TransformedTargetRegressor, support):
     return adapted
 
 
+def meta_learner_in(estimator):
+    """The MetaLearner, fitted or not, that an estimator is or ends in; None where it is none."""
+    while not isinstance(estimator, MetaLearner):
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif isinstance(estimator, TransformedTargetRegressor):
+            estimator = estimator.regressor
+        elif isinstance(estimator, BaseSearchCV):
+            estimator = estimator.estimator
+        else:
+            return None
+    return estimator
+
+
 def _transformed(y, transformer):
     """Targets as the regressor sees them, in the shape in which `fit` hands them over."""
     y = check_array(y, input_name="y", ensure_2d=False)

@@ -51,13 +51,13 @@ class TaskSource:
 
 def task_source(meta, X, y, groups, random_state, *, reset):
     """What `fit` was handed, checked: a TaskSource."""
-    kind = _kind(X)
+    kind = kind_of(X)
     if kind != DISTRIBUTION:
         if kind == COLLECTION:
             _check_scorer(X)
         tasks, _ = _collection(kind, meta, X, y, groups, reset)
         return TaskSource(tasks, is_rows=kind == "rows")
-    _no_rows_besides(DISTRIBUTION, y, groups)
+    no_rows_besides(DISTRIBUTION, y, groups)
     training, held_out = _split_distribution(meta, X, random_state)
     tasks = _draw(meta, training, SAMPLE, random_state, reset=reset)
     validation = None if held_out is None else _draw(meta, held_out, SAMPLE, random_state)
@@ -89,7 +89,9 @@ def _split_distribution(meta, distribution, random_state):
             "and choose max_iter"
         )
         return distribution, None
-    if not isinstance(parts, tuple | list) or [_kind(part) for part in parts] != 2 * [DISTRIBUTION]:
+    if not isinstance(parts, tuple | list) or [kind_of(part) for part in parts] != 2 * [
+        DISTRIBUTION
+    ]:
         raise ValueError(
             f"split({fraction}, ...) of the distribution gave {shown(parts)}, expected two "
             "distributions of tasks, (training, validation), or None"
@@ -113,7 +115,7 @@ def task_collection(meta, X, y=None, groups=None, *, reset=False):
 
     Rows that name no task are one task with the id None.
     """
-    return _collection(_kind(X), meta, X, y, groups, reset)[0]
+    return _collection(kind_of(X), meta, X, y, groups, reset)[0]
 
 
 def support_tasks(meta, X, y=None, groups=None, sample_weight=None):
@@ -128,7 +130,7 @@ def support_tasks(meta, X, y=None, groups=None, sample_weight=None):
     weight : ndarray of shape (n_rows,) or None
         None where none are given.
     """
-    kind = _kind(X)
+    kind = kind_of(X)
     if kind == "rows":
         check_array_like(X, "X")
         meta = as_handed(meta, X)
@@ -215,7 +217,7 @@ def _collection(kind, meta, X, y, groups, reset):
 def query_rows(meta, X, groups=None):
     """Checked feature rows, and the task id of each (None where rows name no task)."""
     if not is_rows(X):
-        raise ValueError(f"X must be rows here, got {_kind(X)}; of a TaskCollection pass its X")
+        raise ValueError(f"X must be rows here, got {kind_of(X)}; of a TaskCollection pass its X")
     check_array_like(X, "X")
     rows, groups = _split_rows(as_handed(meta, X), X, groups, reset=False)
     return rows, None if groups is None else check_groups(groups, num_samples(rows))
@@ -223,10 +225,10 @@ def query_rows(meta, X, groups=None):
 
 def is_rows(X):
     """Whether X is rows, and no collection or distribution of tasks."""
-    return _kind(X) == "rows"
+    return kind_of(X) == "rows"
 
 
-def _kind(X):
+def kind_of(X):
     """What X is, in words."""
     if isinstance(X, TaskCollection):
         return COLLECTION
@@ -250,7 +252,7 @@ def _from_tasks(meta, X, y, groups, reset):
             f"task_feature={shown(meta.task_feature)} is for rows; a task collection has "
             "ids of its own"
         )
-    _no_rows_besides("a task collection", y, groups)
+    no_rows_besides("a task collection", y, groups)
     collection = X if isinstance(X, TaskCollection) else TaskCollection.from_tasks(X)
     if len(collection) == 0 or collection.n_rows == 0:
         raise ValueError(f"X must hold at least one task with rows, got {collection!r}")
@@ -365,7 +367,7 @@ def _check_numbers(meta, y):
     return y
 
 
-def _no_rows_besides(tasks, y, groups):
+def no_rows_besides(tasks, y, groups):
     """Tasks bring their own targets and ids; `tasks` says what X is."""
     for name, value in (("y", y), ("groups", groups)):
         if value is not None:

@@ -1,0 +1,140 @@
+"""A few-shot curve in words."""
+
+import numpy as np
+
+FEW = 20  # tasks, of which intervals over tasks are rough
+
+
+def table_of(curve, name):
+    """Means with their intervals, a line a contestant."""
+    mean, interval = curve.mean(name), curve.interval(name)
+    width = max(map(len, curve.contestants))
+    cells = [
+        [_cell(m, *ends) for m, ends in zip(*row, strict=True)]
+        for row in zip(mean, interval, strict=True)
+    ]
+    columns = [f"{k} rows" if k != 1 else "1 row" for k in curve.n_shots]
+    widths = [max(len(c), *(len(row[i]) for row in cells)) for i, c in enumerate(columns)]
+    tasks = np.count_nonzero(curve.served.any(axis=0))
+    lines = [f"{name} on {tasks} held-out tasks, by rows shown, with 95% intervals over tasks"]
+    for who, row in [("", columns), *zip(curve.contestants, cells, strict=True)]:
+        padded = (f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True))
+        lines.append(f"{who:{width}}  " + "  ".join(padded))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def in_words(curve, name):
+    """What to do, then a sentence for each number of shots, then what to be wary of."""
+    lines = [_headline(curve, name)]
+    lines += [_sentence(curve, name, number) for number in range(len(curve.n_shots))]
+    return "\n".join(lines + _caveats(curve, name))
+
+
+def _headline(curve, name):
+    who, pays = curve.contestants[0], curve.pays_from(name)
+    if len(curve.contestants) == 1:
+        rival = "no adaptation"
+    else:
+        rival = "no adaptation and than each baseline"
+    if pays is not None:
+        return f"Verdict: {who} pays from {_rows(pays)} on: it is better there than {rival}."
+    words = {
+        k: against.word
+        for k in curve.n_shots
+        if (against := curve.against_baseline(k, name)) is not None
+    }
+    better, worse = ([k for k in words if words[k] == w] for w in ("better", "worse"))
+    if worse and not better:
+        return f"Verdict: {who} is not worth it: {_losers(curve, name, worse)}"
+    if worse:
+        return (
+            f"Verdict: {who} is better than each baseline with {_list(better)}, but "
+            f"{_losers(curve, name, worse)}"
+        )
+    if better:
+        return (
+            f"Verdict: {who} is better than each baseline with {_list(better)}, but not better "
+            f"than {rival} with all larger numbers that were tried."
+        )
+    if not words:
+        return f"Verdict: what {who} is shown of a task does not help it."
+    return (
+        f"Verdict: {who} is no better than the best baseline at any number of rows: take the "
+        "simplest."
+    )
+
+
+def _losers(curve, name, shots):
+    """Which baselines are better at these numbers of shots, as the end of a sentence."""
+    best = {}
+    for k in shots:
+        best.setdefault(curve.best_baseline(k, name), []).append(k)
+    return "; ".join(f"{who} is better with {_list(ks)}" for who, ks in best.items()) + "."
+
+
+def _sentence(curve, name, number):
+    """What was found at one number of shots."""
+    k = curve.n_shots[number]
+    if not curve.served[number].any():
+        return f"  {_rows(k)}: no task has as many, and one more to judge by."
+    score = _cell(curve.mean(name)[0, number], *curve.interval(name)[0, number])
+    rival, prior = curve.against_baseline(k, name), curve.against_prior(k, name)
+    main = rival if rival is not None else prior
+    parts = [f"{name} {score}"]
+    if rival is not None:
+        best = curve.best_baseline(k, name)
+        parts.append(f"{_signed(*rival[:3])} to {best}, the best baseline")
+    if prior is not None:
+        hurt = curve.hurt_at(k, name)
+        parts.append(f"{_signed(*prior[:3])} to no rows")
+        parts.append(f"adapting hurts {hurt.share:.0%} of tasks, by {hurt.by:.2g} on average")
+    word = f"{main.word}. " if main is not None else ""
+    return f"  {_rows(k)}: {word}{'; '.join(parts)}."
+
+
+def _caveats(curve, name):
+    lines = []
+    for k, small in zip(curve.n_shots, curve.too_small, strict=True):
+        if small and small < len(curve.task_ids):
+            lines.append(f"  {small} of {len(curve.task_ids)} tasks are too small for {_rows(k)}.")
+    failed = [
+        f"{who} ({_list(missing)})"
+        for number, who in enumerate(curve.contestants)
+        if (missing := _failed(curve, name, number))
+    ]
+    if failed:
+        lines.append(f"  Failed, or has no score, on some tasks: {', '.join(failed)}.")
+    if len(curve.task_ids) < FEW:
+        lines.append(f"  Only {len(curve.task_ids)} tasks: the intervals are rough.")
+    return lines
+
+
+def _failed(curve, name, contestant):
+    """Numbers of shots at which a contestant has no score for a task that is large enough."""
+    missing = curve.served & np.isnan(curve.scores[name][contestant])
+    return [k for k, some in zip(curve.n_shots, missing.any(axis=1), strict=True) if some]
+
+
+def _cell(mean, low, high):
+    if np.isnan(mean):
+        return "-"
+    return f"{_number(mean)} [{_number(low)}, {_number(high)}]"
+
+
+def _number(value):
+    """Three decimals of a score around 1, three digits of another."""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
+
+
+def _signed(mean, low, high):
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _rows(k):
+    return "1 row" if k == 1 else f"{k} rows"
+
+
+def _list(shots):
+    """ "1, 2 and 5 rows" """
+    *first, last = map(str, shots)
+    return f"{', '.join(first)} and {last} rows" if first else _rows(int(last))
