@@ -392,7 +392,7 @@ def test_rows_without_groups_say_that_there_is_one_task(regression):
 @pytest.mark.parametrize("scoring", ["r2", ["neg_mean_absolute_error"], make_scorer(r2_score)])
 def test_a_stock_scorer_of_tasks_says_what_to_do(regression, scoring):
     """It has no targets to compare with: scikit-learn would go on with NaN, and some winner."""
-    meta, match = regression.meta(), "compares predictions with y.*leave scoring=None"
+    meta, match = regression.meta(), "compares predictions with y.*few_shot_scorer"
     options = {"scoring": scoring, "cv": 3}
     with pytest.raises(ValueError, match=match):
         cross_validate(meta, regression.tasks, **options)
