@@ -70,8 +70,8 @@ def _check_scorer(tasks):
     if metric is not None and type(X) is type(tasks):
         raise ValueError(
             f"scoring by {metric} compares predictions with y, which a cross-validation over a "
-            "task collection has not: leave scoring=None, for MetaLearner's own score, which "
-            "splits each task into support and query, or pass rows with groups or task_feature"
+            "task collection has not: use scoring=few_shot_scorer(..., n_shots=5) of "
+            "sklearn_meta.model_selection, which takes any scorer"
         )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer_names
 
 from .._compat import safe_indexing
 from .._messages import shown
@@ -76,6 +76,11 @@ def _resolved(name, scorer):
         return scorer
     if not isinstance(scorer, str) and not callable(scorer):
         raise ValueError(f"scoring {shown(name)} must be a name or a callable, got {shown(scorer)}")
+    if isinstance(scorer, str) and scorer not in get_scorer_names():
+        raise ValueError(
+            f"scoring={shown(scorer)} is no scorer of scikit-learn: sklearn.metrics."
+            "get_scorer_names() lists them"
+        )
     return check_scoring(None, scorer)
 
 
