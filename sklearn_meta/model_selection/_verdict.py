@@ -77,19 +77,35 @@ def _sentence(curve, name, number):
     k = curve.n_shots[number]
     if not curve.served[number].any():
         return f"  {_rows(k)}: no task has as many, and one more to judge by."
-    score = _cell(curve.mean(name)[0, number], *curve.interval(name)[0, number])
-    rival, prior = curve.against_baseline(k, name), curve.against_prior(k, name)
-    main = rival if rival is not None else prior
-    parts = [f"{name} {score}"]
-    if rival is not None:
-        best = curve.best_baseline(k, name)
-        parts.append(f"{_signed(*rival[:3])} to {best}, the best baseline")
-    if prior is not None:
-        hurt = curve.hurt_at(k, name)
-        parts.append(f"{_signed(*prior[:3])} to no rows")
-        parts.append(f"adapting hurts {hurt.share:.0%} of tasks, by {hurt.by:.2g} on average")
-    word = f"{main.word}. " if main is not None else ""
-    return f"  {_rows(k)}: {word}{'; '.join(parts)}."
+    parts = []
+    if (rival := curve.against_baseline(k, name)) is not None:
+        parts.append(_compared(rival, f"{curve.best_baseline(k, name)}, the best baseline"))
+    if (prior := curve.against_prior(k, name)) is not None:
+        parts.append(_compared(prior, "no rows"))
+        parts.append(_hurt(curve, name, k, rival is not None))
+    return f"  {_rows(k)}: {'; '.join(parts) or 'nothing to compare with'}."
+
+
+def _compared(paired, other):
+    """A difference in words: "better than ... by ..." """
+    interval = f"[{_number(paired.low)}, {_number(paired.high)}]"
+    if paired.word == "worse":
+        interval = f"[{_number(-paired.high)}, {_number(-paired.low)}]"
+    if paired.word in ("better", "worse"):
+        return f"{paired.word} than {other} by {_number(abs(paired.mean))} {interval}"
+    return f"no different from {other}: {paired.mean:+.3f} {interval}"
+
+
+def _hurt(curve, name, k, has_baselines):
+    prior, baseline = (curve.hurt_at(k, name, against) for against in ("prior", "baseline"))
+    text = f"hurts {prior.share:.0%} of tasks{_by(prior)}"
+    if has_baselines:
+        text += f", {baseline.share:.0%} do worse than by that baseline{_by(baseline)}"
+    return text
+
+
+def _by(hurt):
+    return f" (by {hurt.by:.2g} on average)" if hurt.by else ""
 
 
 def _caveats(curve, name):
@@ -118,16 +134,13 @@ def _failed(curve, name, contestant):
 def _cell(mean, low, high):
     if np.isnan(mean):
         return "-"
-    return f"{_number(mean)} [{_number(low)}, {_number(high)}]"
+    if abs(mean) < 10:
+        return f"{mean:.3f} [{low:.2f}, {high:.2f}]"
+    return f"{mean:.4g} [{low:.3g}, {high:.3g}]"
 
 
 def _number(value):
-    """Three decimals of a score around 1, three digits of another."""
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
-
-
-def _signed(mean, low, high):
-    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def _rows(k):
