@@ -225,9 +225,9 @@ def kostecki_dillon():
 def contagious_diseases():
     """The target is the rate: cases in 10,000 people in a year of 52 reported weeks.
 
-    Weeks that a state did not report are filled by the mean of the others, as the source's
-    authors do; years with fewer than 10 reported weeks, which would be blown up more than
-    fivefold, are left out, as are Alaska and Hawaii before 1960, whose population is missing.
+    Weeks that a state did not report are taken to be like those it did. Years with fewer than
+    10 reported weeks, which would be blown up more than fivefold, are left out, as are Alaska
+    and Hawaii before 1960, whose population is missing: 2,374 of 16,065 rows in all.
     The number of reported weeks is no column: it would tell of the target, since of a rare
     disease more weeks were reported where there were more cases. Nor is the rate of the year
     before, so that this is no forecast: the shown years of a task may lie after the others.
