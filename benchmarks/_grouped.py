@@ -1,47 +1,6 @@
-"""Grouped regression sets, the hierarchical linear model, and R2 over unseen tasks."""
-
-from pathlib import Path
+"""The hierarchical linear model, splits of tasks and rows, and R2 over unseen tasks."""
 
 import numpy as np
-import pandas as pd
-
-from sklearn_meta import TaskCollection
-from sklearn_meta.datasets import load_countries
-
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
-def countries():
-    return load_countries()
-
-
-def nox():
-    """Hourly NOx beside a motorway; a task is a day."""
-    table = pd.read_csv(DATA / "nox.csv.gz")
-    return _collection(table, ["LNOxEm", "sqrtWS"], "LNOx", "julday")
-
-
-def baseball():
-    """Home runs of a season; a task is a player."""
-    table = pd.read_csv(DATA / "baseball.csv.gz").dropna()
-    return _collection(table, ["ab", "h", "X2b", "X3b", "g", "so", "bb", "year"], "hr", "id")
-
-
-def hsb82():
-    """Maths scores of pupils; a task is a school. There is little to adapt to."""
-    table = pd.read_csv(DATA / "hsb82.csv.gz")
-    table["minrty"] = table["minrty"] == "Yes"
-    table["sx"] = table["sx"] == "Female"
-    table["sector"] = table["sector"] == "Catholic"
-    return _collection(
-        table, ["minrty", "sx", "ses", "meanses", "sector", "cses"], "mAch", "school"
-    )
-
-
-def _collection(table, features, target, task):
-    X, y = table[features].to_numpy(float), table[target].to_numpy(float)
-    tasks = TaskCollection.from_arrays(X, y, table[task].to_numpy())
-    return tasks[tasks.sizes > 1]
 
 
 def split_tasks(tasks, seed, train_fraction=0.7):

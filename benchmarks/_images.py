@@ -1,7 +1,7 @@
 """Glyphs of many scripts: the characters to train on and to judge by, and drawn ever anew."""
 
 import numpy as np
-from _grouped import DATA
+from _sets import DATA
 from scipy.ndimage import affine_transform
 from sklearn.utils import check_random_state
 

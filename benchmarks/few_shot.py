@@ -18,8 +18,8 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from _grouped import DATA
 from _images import JUDGES, Redrawn, glyphs, halved, quarter_turns, rows, variants
+from _sets import DATA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import NearestCentroid

@@ -13,6 +13,7 @@ import time
 import warnings
 
 import _grouped
+import _sets
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
@@ -22,11 +23,11 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_meta import MetaLearner
 
-SETS = {  # name: (tasks, shots, figure to reach with MetaLearner)
-    "countries": (_grouped.countries, (5,), 0.95),
-    "nox": (_grouped.nox, (5, 10), 0.785),
-    "baseball": (_grouped.baseball, (5,), 0.87),
-    "hsb82": (_grouped.hsb82, (0, 5), None),
+SETS = {  # name: (shots, figure to reach with MetaLearner)
+    "countries": ((5,), 0.95),
+    "nox": ((5, 10), 0.785),
+    "baseball": ((5,), 0.87),
+    "hsb82": ((0, 5), None),
 }
 CONTESTANTS = "MetaLearner", "hierarchical", "pooled trees", "pooled ridge", "rows alone"
 
@@ -52,8 +53,8 @@ def learners(train, seed, max_iter):
 
 def run(name, n_splits, max_iter):
     """Print one set's table."""
-    load, shots, bar = SETS[name]
-    tasks = load()
+    shots, bar = SETS[name]
+    tasks = _sets.load(name).tasks
     errors = {(k, who): [] for k in shots for who in CONTESTANTS}
     seconds = []
     for seed in range(n_splits):
@@ -86,10 +87,10 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)
     for name in options.names:
-        if name != "countries" and not _grouped.DATA.exists():
-            print(f"\n{name}: left out, the data folder {_grouped.DATA.name} is not there")
-            continue
-        run(name, 1 if options.quick else options.splits, 100 if options.quick else 3000)
+        try:
+            run(name, 1 if options.quick else options.splits, 100 if options.quick else 3000)
+        except _sets.MissingError as reason:
+            print(f"\n{name}: left out, {reason}")
 
 
 if __name__ == "__main__":
