@@ -1,85 +1,68 @@
-"""The hierarchical linear model, splits of tasks and rows, and R2 over unseen tasks."""
+"""The hierarchical linear model, and splits of tasks that are made again and again."""
 
 import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
 
 
-def split_tasks(tasks, seed, train_fraction=0.7):
-    """Training tasks and unseen ones."""
-    order = np.random.default_rng(seed).permutation(len(tasks))
-    n_train = int(train_fraction * len(tasks))
-    return tasks[order[:n_train]], tasks[order[n_train:]]
+def splits(n_tasks, n_splits, train_fraction=0.7):
+    """(training tasks, unseen ones) of each seed, by their numbers."""
+    n_train = int(train_fraction * n_tasks)
+    orders = [np.random.default_rng(seed).permutation(n_tasks) for seed in range(n_splits)]
+    return [(order[:n_train], order[n_train:]) for order in orders]
 
 
-def split_rows(tasks, n_shots, seed):
-    """Masks of `n_shots` random support rows of each task, and of the others."""
-    rng = np.random.default_rng(seed)
-    order = np.lexsort((rng.random(tasks.n_rows), np.repeat(np.arange(len(tasks)), tasks.sizes)))
-    rank = np.empty(tasks.n_rows, int)
-    rank[order] = np.arange(tasks.n_rows) - np.repeat(tasks.offsets[:-1], tasks.sizes)
-    return rank < n_shots, rank >= n_shots
-
-
-def r2_interval(errors, n_bootstrap=1000):
-    """R2 over all rows of all tasks, and its 95% interval by resampling tasks.
-
-    Parameters
-    ----------
-    errors : list of (y, predicted)
-        One a task.
-
-    Returns
-    -------
-    (r2, low, high)
-    """
-    moments = np.array(
-        [(len(y), y.sum(), (y**2).sum(), ((y - predicted) ** 2).sum()) for y, predicted in errors]
-    )
-    draws = np.random.default_rng(0).integers(len(errors), size=(n_bootstrap, len(errors)))
-    low, high = np.percentile([_r2(moments[draw]) for draw in draws], [2.5, 97.5])
-    return _r2(moments), low, high
-
-
-def _r2(moments):
-    n, total, squares, error = moments.sum(axis=0)
-    return 1 - error / (squares - total**2 / n)
-
-
-class HierarchicalLinear:
+class HierarchicalLinear(RegressorMixin, BaseEstimator):
     """Linear mixed model with correlated random slopes, fitted by EM.
 
     Laird and Ware, "Random-effects models for longitudinal data", Biometrics 1982.
     """
 
-    def fit(self, tasks, n_iter=300):
-        self.mean_, self.std_ = tasks.X.mean(axis=0), tasks.X.std(axis=0)
-        Xs = np.split(self._design(tasks.X), tasks.offsets[1:-1])
-        ys = np.split(tasks.y, tasks.offsets[1:-1])
-        self._grams = np.array([X.T @ X for X in Xs])  # (tasks, p, p)
-        moments = np.array([X.T @ y for X, y in zip(Xs, ys, strict=True)])  # (tasks, p)
-        squares = np.array([y @ y for y in ys])
+    def __init__(self, n_iter=300):
+        self.n_iter = n_iter
+
+    def fit(self, X, y, groups):
+        self.mean_, self.std_ = X.mean(axis=0), X.std(axis=0)
+        _, grams, moments, squares = self._sums(X, y, groups)
         p = moments.shape[1]
-        self.fixed_ = np.linalg.solve(self._grams.sum(0), moments.sum(0))
-        self.covariance_, self.noise_ = np.eye(p) * tasks.y.var(), tasks.y.var()
-        for _ in range(n_iter):
-            effects, spread = self._posterior(self._grams, moments)
-            left = moments - np.einsum("tpq,tq->tp", self._grams, effects)
-            self.fixed_ = np.linalg.solve(self._grams.sum(0), left.sum(0))
-            self.covariance_ = (np.einsum("tp,tq->pq", effects, effects) + spread.sum(0)) / len(ys)
+        self.fixed_ = np.linalg.solve(grams.sum(0), moments.sum(0))
+        self.covariance_, self.noise_ = np.eye(p) * y.var(), y.var()
+        for _ in range(self.n_iter):
+            effects, spread = self._posterior(grams, moments)
+            left = moments - np.einsum("tpq,tq->tp", grams, effects)
+            self.fixed_ = np.linalg.solve(grams.sum(0), left.sum(0))
+            second = np.einsum("tp,tq->pq", effects, effects) + spread.sum(0)
+            self.covariance_ = second / len(grams)
             weights = self.fixed_ + effects
             error = (
                 squares
                 - 2 * np.einsum("tp,tp->t", weights, moments)
-                + np.einsum("tp,tpq,tq->t", weights, self._grams, weights)
-                + np.einsum("tpq,tqp->t", self._grams, spread)
+                + np.einsum("tp,tpq,tq->t", weights, grams, weights)
+                + np.einsum("tpq,tqp->t", grams, spread)
             )
-            self.noise_ = error.sum() / tasks.n_rows
+            self.noise_ = error.sum() / len(y)
+        self.effects_ = {}
         return self
 
-    def adapt(self, X, y):
-        """The function that predicts rows of the task with these support rows."""
-        design = self._design(X)
-        effects, _ = self._posterior((design.T @ design)[None], (design.T @ y)[None])
-        return lambda rows: self._design(rows) @ (self.fixed_ + effects[0])
+    def fit_adapt(self, X, y, groups):
+        ids, grams, moments, _ = self._sums(X, y, groups)
+        effects, _ = self._posterior(grams, moments)
+        self.effects_ |= dict(zip(ids, effects, strict=True))
+        return self
+
+    def predict(self, X, groups):
+        ids, task = np.unique(groups, return_inverse=True)
+        none = np.zeros(len(self.fixed_))
+        weights = self.fixed_ + np.array([self.effects_.get(i, none) for i in ids.tolist()])
+        return np.einsum("np,np->n", self._design(X), weights[task])
+
+    def _sums(self, X, y, groups):
+        """Ids of tasks, and of each the sums of products of its rows."""
+        ids, task = np.unique(groups, return_inverse=True)
+        rows = [np.flatnonzero(task == i) for i in range(len(ids))]
+        designs, ys = [self._design(X[r]) for r in rows], [y[r] for r in rows]
+        grams = np.array([Z.T @ Z for Z in designs])  # (tasks, p, p)
+        moments = np.array([Z.T @ v for Z, v in zip(designs, ys, strict=True)])  # (tasks, p)
+        return ids.tolist(), grams, moments, np.array([v @ v for v in ys])
 
     def _posterior(self, grams, moments):
         spread = np.linalg.inv(grams / self.noise_ + np.linalg.inv(self.covariance_))

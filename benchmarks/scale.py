@@ -24,10 +24,13 @@ from pathlib import Path
 
 import _speed
 import numpy as np
+from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import sklearn_meta
 from sklearn_meta import MetaLearner
+from sklearn_meta.baselines import Local, Shifted
+from sklearn_meta.model_selection import few_shot_curve
 
 MB = 1e6
 HIDDEN = (64, 64)
@@ -183,6 +186,19 @@ def columns(n_columns):
     return {"ms": meta_step(rows, 20), "s to fit and adapt": adapting}
 
 
+def judged(n_tasks):
+    rows, options = data(n_tasks, 20), {"cv": 3, "n_repeats": 2, "random_state": 0}
+    baselines = [Shifted(Ridge()), Local(Ridge())]
+    X, y, task = rows
+    found = {}
+
+    def judge():
+        curve = few_shot_curve(learner(), X, y, groups=task, baselines=baselines, **options)
+        found["s in words"] = seconds_of(lambda: repr(curve))
+
+    return {"s": seconds_of(judge)} | found
+
+
 CASES = {  # name: (function of a value, the values, those of a quick run)
     "the import alone": (nothing, ("",), ("",)),
     "a meta-step, shared classes": (shared_classes, (10, 20, 40, 80, 160), (10,)),
@@ -196,6 +212,7 @@ CASES = {  # name: (function of a value, the values, those of a quick run)
     "predict of one task, rows": (query_rows, (200_000, 2_000_000), (2000,)),
     "fit_adapt and predict, tasks of 10 rows": (small_tasks, (100_000, 1_000_000), (500,)),
     "a meta-step, one task of so many rows": (large_task, (2000, 200_000), (2000,)),
+    "few_shot_curve, tasks of 20 rows": (judged, (200, 2000, 20_000), (50,)),
     "a meta-step, columns": (columns, (20, 200, 2000), (20,)),
 }
 

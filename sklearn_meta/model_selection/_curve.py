@@ -14,6 +14,7 @@ from ._verdict import in_words, table_of
 N_BOOTSTRAP = 1000  # draws of tasks for an interval
 BLOCK = 100  # of these at once, so that they take little memory as numbers
 LEVELS = 2.5, 97.5  # percent
+MOST = 0.5  # of the tasks
 
 
 class Paired(NamedTuple):
@@ -236,13 +237,15 @@ class FewShotCurve(Cached):
         -------
         int or None
             With so many rows, and with all larger numbers that were tried, the first contestant is
-            better than no adaptation and than the best baseline. None: there is no such number.
+            better than no adaptation and than the best baseline, and adapting does not hurt most
+            tasks. None: there is no such number.
         """
         pays = None
         for k in reversed([k for k in self.n_shots if k and self.served[self._shot(k)].any()]):
             rivals = self.against_baseline(k, scoring), self.against_prior(k, scoring)
             rivals = [each for each in rivals if each is not None]
-            if not rivals or any(each.word != "better" for each in rivals):
+            hurts_most = self.hurt_at(k, scoring).share > MOST
+            if not rivals or hurts_most or any(each.word != "better" for each in rivals):
                 break
             pays = k
         return pays

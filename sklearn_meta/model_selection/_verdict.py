@@ -53,8 +53,8 @@ def _headline(curve, name):
         )
     if better:
         return (
-            f"Verdict: {who} is better than each baseline with {_list(better)}, but not better "
-            f"than {rival} with all larger numbers that were tried."
+            f"Verdict: {who} is better than each baseline with {_list(better)}, but does not pay "
+            "from any number of rows on."
         )
     if not words:
         return f"Verdict: what {who} is shown of a task does not help it."
@@ -83,7 +83,11 @@ def _sentence(curve, name, number):
     if (prior := curve.against_prior(k, name)) is not None:
         parts.append(_compared(prior, "no rows"))
         parts.append(_hurt(curve, name, k, rival is not None))
-    return f"  {_rows(k)}: {'; '.join(parts) or 'nothing to compare with'}."
+    found = "; ".join(parts) or "nothing to compare with"
+    n_tasks = np.count_nonzero(curve.served[number])
+    if n_tasks < len(curve.task_ids):
+        found = f"of {n_tasks} tasks, {found}"
+    return f"  {_rows(k)}: {found}."
 
 
 def _compared(paired, other):
