@@ -1,7 +1,5 @@
 """FewShotCurveDisplay: how well new tasks are predicted as rows of them arrive."""
 
-import numpy as np
-
 from .._messages import listed, shown
 from ._plotting import COLOURS, GREY, merged, several_axes
 
