@@ -179,7 +179,7 @@ class CalibrationDisplay:
             "reliability": ("predicted probability", "observed share on unseen tasks"),
         }[self.kind]
         ax.set(xlabel=labels[0], ylabel=labels[1], xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        ax.legend(frameon=False, loc="upper left")
+        ax.legend(frameon=False, loc="upper left" if coverage else "lower right")
         return self
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._compat import num_samples, safe_indexing
 from .._learned import Asked
-from .._messages import listed, of_task, plain, shown
+from .._messages import listed, plain, shown
 from ..encoding._input import query_rows
 from ..tasks._ids import as_keys
 from ._plotting import check_number
@@ -15,6 +15,7 @@ from ._tasks import (
     feature_names,
     fitted,
     needs_shared_classes,
+    outputs_on,
     prior_asked,
     target_number,
     with_column,
@@ -97,9 +98,8 @@ class TaskExplanation:
         said.append(f"nearest: {', '.join(str(plain(task)) for task in self.nearest)}")
         if self.skipped:
             said.append(f"no slope on {', '.join(self.skipped)}, no numbers")
-        return f"{of_task('difference', self.task)}: {'; '.join(said)}".removeprefix(
-            "difference of "
-        )
+        name = "the task" if self.task is None else f"task {shown(self.task)}"
+        return f"{name}: {'; '.join(said)}"
 
     __repr__ = __str__
 
@@ -164,9 +164,9 @@ def explain_task(meta, X, groups=None, *, task=None, target=None, max_tasks=500)
     check_number("max_tasks", max_tasks, 1, 10**9, "a number of tasks")
     rows, task = _rows_of(now, X, groups, task)
     compare = _Comparison(now, task, output, max_tasks)
-    change, slopes = compare.outputs(rows).mean(axis=1), []
-    predicted = compare.outputs(rows)
-    names, numbers, skipped = feature_names(now, rows), [], []
+    predicted = compare.outputs(rows)  # (2 + others, rows)
+    change = predicted.mean(axis=1)
+    names, numbers, slopes, skipped = feature_names(now, rows), [], [], []
     for number, feature in enumerate(names):
         found = _slopes(compare, rows, number)
         if found is None:
@@ -221,9 +221,8 @@ class _Comparison:
         X, learned = self.learned.encoder.features.transform(rows), self.learned
         own = learned.outputs(Asked(X, np.full(len(X), self.place), self.tasks))
         prior = learned.outputs(prior_asked(X))
-        place = np.repeat(self.others, len(X))
-        others = learned.outputs(Asked(np.tile(X, (len(self.others), 1)), place, self.known))
-        z = np.concatenate([own, prior, others])
+        others = outputs_on(learned, self.known, X, self.others)
+        z = np.concatenate([own, prior, *others])
         return self._in_users_terms(z).reshape(-1, len(X))
 
     def _in_users_terms(self, z):

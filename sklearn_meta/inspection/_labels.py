@@ -63,28 +63,27 @@ def put_labels(ax, points, names, *, crowded, others=(), **look):
 
 
 def _put(ax, place, name, at, taken, always, look):
-    """The text on the side where it covers least; None if nothing is free."""
-    best, least = None, np.inf
-    for horizontal, vertical, shift in SIDES:
-        text = ax.annotate(
-            name, place, shift, textcoords="offset points", ha=horizontal, va=vertical, **look
-        )
-        covered = _covered(text.get_window_extent(), ax.bbox, at, taken)
-        if covered < least:
-            best, text, least = text, best, covered
-        if text is not None:
-            text.remove()
-        if least == 0:
-            return best
-    if always or least < 1:
-        return best
-    best.remove()
-    return None
+    """The text on the side where it covers least; None if no side will do."""
+    text = ax.annotate(name, place, (0, 0), textcoords="offset points", **look)
+    covered = []
+    for side in SIDES:
+        _move(text, side)
+        covered.append(_covered(text.get_window_extent(), ax.bbox, at, taken))
+    if not always and min(covered) >= 1:
+        text.remove()
+        return None
+    _move(text, SIDES[int(np.argmin(covered))])
+    return text
+
+
+def _move(text, side):
+    horizontal, vertical, text.xyann = side
+    text.set(ha=horizontal, va=vertical)
 
 
 def _covered(box, frame, at, taken):
-    """How much a text would cover: points count little, other names and the rim exclude it."""
-    inside = (at > box.min) & (at < box.max)
-    outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
+    """How much a text would cover: a point counts little, other names and the rim exclude it."""
+    n_points = ((at > box.min) & (at < box.max)).all(axis=1).sum()
     n_names = sum(box.overlaps(other) for other in taken)
-    return 0.3 * inside.all(axis=1).sum() + 10.0 * (n_names + outside)
+    outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
+    return 0.6 * n_points + 10.0 * (n_names + outside)

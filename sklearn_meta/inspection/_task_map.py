@@ -3,8 +3,6 @@
 import numpy as np
 from sklearn.decomposition import PCA
 
-from .._known_tasks import KnownTasks
-from .._learned import Asked
 from .._messages import listed, shown
 from ..algorithms import BayesianHead
 from ..encoding._input import task_collection
@@ -12,9 +10,9 @@ from ..network import TaskWeights
 from ..tasks._ids import as_keys
 from ._atypicality import log_densities, log_densities_of_draws
 from ._plotting import check_number
-from ._tasks import fitted, needs_shared_classes
+from ._tasks import fitted, needs_shared_classes, outputs_on, prior_asked
 
-SPACES = "auto", "head", "predictions", "weights"
+SPACES = "auto", "predictions", "head", "weights"
 MOST_ROWS = 300  # on which the predictions of tasks are compared
 
 
@@ -89,19 +87,23 @@ class TaskMap:
 
         What is compared is the mean log density per row of the new task's rows, as the prior
         predicts them, with that of as many rows of each task of the map: the first ones, where
-        the MetaLearner has ``support_order="first"``, else drawn at random. The
-        atypicality is the share of these tasks that the prior finds more likely, counting the new
-        one itself among all: 0 is the most usual, and near 1 unlike all. Of a new
+        the MetaLearner has ``support_order="first"``, else drawn at random. So the new rows
+        should be chosen in the same way: rows that are all alike are more likely than rows
+        from all over a task.
+
+        The atypicality is the share of the tasks that the prior finds more likely, the new one
+        counted among them: 0 is the most usual, and near 1 is unlike all. Of a new
         task that is like the others it is uniform, so that one less it is a p-value, if the
-        tasks of the map were not trained on; the prior has seen those that were, and so new ones
-        look a little more unusual than they are.
+        tasks of the map were not trained on. Of those that were, the prior has seen the rows, and
+        a new task looks a little more unusual than it is.
 
         The density is, for `BayesianHead` and squared error, that of all rows together,
         a Gaussian with the covariance of the prior's head and the noise, so that what
         counts is not that rows are off, but that they are off in a way in which tasks never are.
-        For other algorithms with a standard deviation each row is a Gaussian by itself, and for
-        what has none the prior's loss takes its place (squared error, deviance, or log-loss, which is
-        minus the log probability of the class).
+        For other algorithms with a standard deviation each row is a Gaussian by itself. For
+        those that have none, for counts and for classes, the negative loss of the prior
+        takes its place: squared error, deviance, or log-loss, which is minus the log
+        probability of the class.
 
         Parameters
         ----------
@@ -163,21 +165,25 @@ def task_map(meta, X=None, y=None, groups=None, *, space="auto"):
     meta : MetaLearner
         Fitted; it stays as it is.
     X, y, groups
-        The tasks, as `fit` takes them, each of which is then adapted to all of its rows. None: those
-        that `meta` knows (`tasks_`).
-    space : {"auto", "head", "predictions", "weights"}, default="auto"
+        The tasks, as `fit` takes them, each of which is then adapted to all of its rows. None:
+        those that `meta` knows (`tasks_`).
+    space : {"auto", "predictions", "head", "weights"}, default="auto"
         By what tasks are compared, each time less the prior:
 
-        - "head": the output layer that `BayesianHead` found, in standard deviations of its
-          prior (the whitened posterior mean). Where a task's few rows say little, it stays
-          near the prior at 0: tasks with few rows lie further in. Several outputs or classes count
-          alike.
         - "predictions": what tasks predict for the same rows (300 of X, drawn at random), as the
-          network sees targets: for every algorithm, and in terms of what matters.
+          network sees targets (of classes, log-odds): for every algorithm, and in terms of what
+          matters.
+        - "head": the output layer that `BayesianHead` found, in standard deviations of its
+          prior (the whitened posterior mean). A direction counts as much as the prior finds it
+          rare, whether it changes predictions or not, so that the picture shows the odd tasks
+          rather than the groups. Outputs or classes, where there are several, lie side by side.
         - "weights": adapted minus initial weights. Two tasks may be far apart and predict
           alike.
-        - "auto": "head" for `BayesianHead`; else "predictions" where X is given, and "weights"
-          where it is not.
+        - "auto": "predictions" where X is given; else "head" for `BayesianHead`, and "weights"
+          for others.
+
+        Whichever it is, what a task's few rows do not say stays as in the prior: tasks with few
+        rows lie nearer to it.
 
     Returns
     -------
@@ -236,7 +242,7 @@ def _known(meta):
 def _space(space, learned, tasks):
     is_head = isinstance(learned.algorithm, BayesianHead)
     if space == "auto":
-        space = "head" if is_head else "weights" if tasks is None else "predictions"
+        space = "predictions" if tasks is not None else "head" if is_head else "weights"
     if space == "head" and not is_head:
         raise ValueError(f"space='head' is for BayesianHead, found {shown(learned.algorithm)}")
     if space == "predictions" and tasks is None:
@@ -290,8 +296,8 @@ def _as_weights(adapted):
     weights = getattr(adapted, "weights", adapted)
     if not isinstance(weights, TaskWeights):
         raise ValueError(
-            "what the algorithm adapts are no weights of a network: pass X, y and groups, to compare "
-            "predictions"
+            "what the algorithm adapts are no weights of a network: pass X, y and groups, to "
+            "compare predictions"
         )
     return weights
 
@@ -302,12 +308,7 @@ def _predictions(learned, known, tasks):
     if len(X) > MOST_ROWS:
         X = X[np.sort(np.random.RandomState(0).permutation(len(X))[:MOST_ROWS])]
     z = outputs_on(learned, known, X, np.arange(len(known)))
-    prior = learned.outputs(Asked(X, np.full(len(X), -1), None))
-    return (z - prior).reshape(len(z), -1) / np.sqrt(len(X))
-
-
-def outputs_on(learned, known: KnownTasks, X, places):
-    """Outputs of the known tasks at these places, all on the rows X, (tasks, rows, outputs)."""
-    place = np.repeat(places, len(X))
-    z = learned.outputs(Asked(np.tile(X, (len(places), 1)), place, known))
-    return z.reshape(len(places), len(X), -1)
+    z = z - learned.outputs(prior_asked(X))
+    if learned.network.loss.coupled:  # logits to which the same is added are the same
+        z -= z.mean(axis=-1, keepdims=True)
+    return z.reshape(len(z), -1) / np.sqrt(len(X))

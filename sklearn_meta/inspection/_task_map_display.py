@@ -86,8 +86,8 @@ class TaskMapDisplay:
         ----------
         task_map : TaskMap
         color : array-like of shape (n_tasks,), dict or pandas Series, default=None
-            A value for each task of the map: in the order of its `task_ids`, or by id. Numbers get a
-            colour bar, anything else a legend.
+            A value for each task of the map: in the order of its `task_ids`, or by id. Numbers get
+            a colour bar, anything else a legend.
         ax : matplotlib Axes, default=None
         **options
             Of `plot`.

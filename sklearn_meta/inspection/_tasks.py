@@ -91,6 +91,12 @@ def prior_asked(X):
     return Asked(X, np.full(len(X), UNKNOWN), None)
 
 
+def outputs_on(learned, known, X, places):
+    """Outputs of the known tasks at these places on the same rows, (tasks, rows, outputs)."""
+    asked = Asked(np.tile(X, (len(places), 1)), np.repeat(places, len(X)), known)
+    return learned.outputs(asked).reshape(len(places), len(X), -1)
+
+
 def feature_names(meta, X):
     """Names of the columns of rows X, without that of task ids."""
     if hasattr(X, "columns"):
