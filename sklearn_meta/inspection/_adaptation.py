@@ -67,7 +67,8 @@ class AdaptationDisplay:
     >>> from sklearn_meta.datasets import Sinusoids
     >>> from sklearn_meta.inspection import AdaptationDisplay
     >>> tasks = Sinusoids(n_rows=20).sample(101, random_state=0)
-    >>> meta = MetaLearner(MLPRegressor((40,)), max_iter=200, random_state=0).fit(tasks[:100])
+    >>> mlp = MLPRegressor(hidden_layer_sizes=(40,))
+    >>> meta = MetaLearner(mlp, max_iter=200, random_state=0).fit(tasks[:100])
     >>> X, y = tasks[100]
     >>> display = AdaptationDisplay.from_estimator(meta, X, y, feature=0)
     >>> len(display.axes_)

@@ -29,10 +29,7 @@ def log_densities_of_draws(learned, arrays, n, first, random_state):
     """The same of `n` rows of each task that has as many, its first or any."""
     tasks = np.flatnonzero(arrays.sizes >= n)
     sizes, counts = arrays.sizes[tasks], np.full(len(tasks), n)
-    if first:
-        places = within(counts)
-    else:
-        places = draw_ordered(sizes, counts, np.random.RandomState(random_state))
+    places = within(counts) if first else draw_ordered(sizes, counts, random_state)
     rows = np.repeat(arrays.offsets[tasks], counts) + places
     drawn = replace(
         arrays,

@@ -55,7 +55,8 @@ class CalibrationDisplay:
     >>> from sklearn_meta.datasets import Sinusoids
     >>> from sklearn_meta.inspection import CalibrationDisplay
     >>> tasks = Sinusoids(n_rows=20).sample(130, random_state=0)
-    >>> meta = MetaLearner(MLPRegressor((40,)), max_iter=200, random_state=0).fit(tasks[:100])
+    >>> mlp = MLPRegressor(hidden_layer_sizes=(40,))
+    >>> meta = MetaLearner(mlp, max_iter=200, random_state=0).fit(tasks[:100])
     >>> display = CalibrationDisplay.from_estimator(meta, tasks[100:])
     >>> len(display.task_lines_)
     30
@@ -98,7 +99,7 @@ class CalibrationDisplay:
         n_shots : int, default=5
             Support rows of a task, in classification of each class.
         support_order : {"random", "first"}, default="random"
-        random_state : int, default=0
+        random_state : int, RandomState or None, default=0
             Of the random support.
         ax : matplotlib Axes, default=None
         **options

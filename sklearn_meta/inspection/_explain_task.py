@@ -8,11 +8,12 @@ from .._compat import num_samples, safe_indexing
 from .._learned import Asked
 from .._messages import listed, plain, shown
 from ..encoding._input import query_rows
-from ..tasks._ids import as_keys
 from ._plotting import check_number
 from ._tasks import (
     column,
     feature_names,
+    feature_number,
+    find_task,
     fitted,
     needs_shared_classes,
     outputs_on,
@@ -104,7 +105,7 @@ class TaskExplanation:
     __repr__ = __str__
 
 
-def explain_task(meta, X, groups=None, *, task=None, target=None, max_tasks=500):
+def explain_task(meta, X, groups=None, *, task=None, target=None, features=None, max_tasks=500):
     """Say what differs in a task, on its rows: its predictions, and their slopes, from the prior's.
 
     A slope is what the prediction changes by as one feature of a row grows by one, all others
@@ -128,6 +129,8 @@ def explain_task(meta, X, groups=None, *, task=None, target=None, max_tasks=500)
     target : object, default=None
         The class whose log-odds are explained, or the number of the output; None: the second of
         two classes, the only output.
+    features : sequence of str or int, default=None
+        Columns that get a slope, by name or number; None: all that hold numbers.
     max_tasks : int, default=500
         Known tasks that are compared with; of more, so many drawn at random.
 
@@ -166,25 +169,23 @@ def explain_task(meta, X, groups=None, *, task=None, target=None, max_tasks=500)
     compare = _Comparison(now, task, output, max_tasks)
     predicted = compare.outputs(rows)  # (2 + others, rows)
     change = predicted.mean(axis=1)
-    names, numbers, slopes, skipped = feature_names(now, rows), [], [], []
-    for number, feature in enumerate(names):
-        found = _slopes(compare, rows, number)
-        if found is None:
-            skipped.append(str(feature))
-        else:
-            numbers.append(number)
-            slopes.append(found)
-    if not numbers:
-        raise ValueError(f"no column of X holds numbers: [{listed(names)}]")
-    own, prior, others = np.split(np.stack(slopes, axis=1), [1, 2])  # (tasks, features)
+    names = feature_names(now, rows)
+    asked = range(len(names)) if features is None else _asked(names, features)
+    slopes = {number: _slopes(compare, rows, number) for number in asked}
+    skipped = [str(names[number]) for number, found in slopes.items() if found is None]
+    slopes = {number: found for number, found in slopes.items() if found is not None}
+    if not slopes:
+        raise ValueError(f"no column of X holds numbers: [{listed(skipped)}]")
+    stacked = np.stack(list(slopes.values()), axis=1)  # (2 + others, features)
+    own, prior, others = stacked[0], stacked[1], stacked[2:]
     change = change - change[1]
     is_classifier = now._served.learned.encoder.is_classifier
     response = f"log-odds of {shown(name)}" if is_classifier else name or "prediction"
     return TaskExplanation(
         task=plain(task),
-        features=[str(names[number]) for number in numbers],
-        slope=own[0],
-        prior_slope=prior[0],
+        features=[str(names[number]) for number in slopes],
+        slope=own,
+        prior_slope=prior,
         spread=_rms(others - prior),
         change=float(change[0]),
         change_spread=float(_rms(change[2:])),
@@ -205,16 +206,16 @@ class _Comparison:
                 "no tasks are known to compare with: fit with adapt_training_tasks=True, or "
                 "fit_adapt tasks with ids"
             )
-        keys = as_keys(served.known.ids)
-        self.known, others = served.known, [i for i, key in enumerate(keys) if key != task]
-        if not others:
+        self.known, known = served.known, np.arange(len(served.known))
+        self.tasks, self.place, others = served.current, 0, known
+        if task is not None:
+            self.tasks, self.place = served.known, int(find_task(task, served.known.ids)[0])
+            others = np.delete(known, self.place)
+        if not len(others):
             raise ValueError("only the task itself is known, there is none to compare with")
         if len(others) > max_tasks:
             others = np.random.RandomState(0).choice(others, max_tasks, replace=False)
-        self.others = np.sort(np.array(others))
-        self.tasks, self.place = (served.current, 0) if task is None else (served.known, None)
-        if self.place is None:
-            self.place = keys.index(task)
+        self.others = np.sort(others)
 
     def outputs(self, rows):
         """Of the task, the prior and the other tasks, in the user's terms, (2 + others, rows)."""
@@ -241,28 +242,33 @@ class _Comparison:
         return self.known.ids[self.others[order]].tolist()
 
 
+def _asked(names, features):
+    if isinstance(features, str) or not np.iterable(features):
+        raise ValueError(f"features must be a sequence of columns, got {shown(features)}")
+    return list(dict.fromkeys(feature_number(names, feature) for feature in features))
+
+
 def _rows_of(meta, X, groups, task):
     """The task's rows, and its id: None where it was adapted without."""
     served = meta._served
     rows, ids = query_rows(meta, X, groups)
     if ids is not None:
-        keys = as_keys(ids)
         if task is None:
-            names = list(dict.fromkeys(keys))
+            names = list(dict.fromkeys(ids.tolist()))
             if len(names) > 1:
                 raise ValueError(
                     f"X has rows of {len(names)} tasks; name one by task, of [{listed(names)}]"
                 )
-            task = names[0]
-        mine = [i for i, key in enumerate(keys) if key == task]
-        if not mine:
+            task = ids[0]
+        mine = find_task(task, ids)
+        if not len(mine):
             raise ValueError(f"task={shown(task)} has no rows in X")
-        rows = safe_indexing(rows, np.array(mine))
+        rows = safe_indexing(rows, mine)
     if task is None and served.current is None:
         raise ValueError(
             "the rows name no task, and fit_adapt was given none without an id: pass groups or task"
         )
-    if task is not None and (served.known is None or task not in as_keys(served.known.ids)):
+    if task is not None and (served.known is None or not len(find_task(task, served.known.ids))):
         raise ValueError(f"task {shown(task)} was never adapted; adapt it first by fit_adapt")
     if num_samples(rows) > MOST_ROWS:
         some = np.random.RandomState(0).permutation(num_samples(rows))[:MOST_ROWS]

@@ -3,14 +3,14 @@
 import numpy as np
 from sklearn.decomposition import PCA
 
+from .._arguments import random_state_of
 from .._messages import listed, shown
 from ..algorithms import BayesianHead
-from ..encoding._input import task_collection
+from ..encoding._input import as_handed, is_rows, task_collection
 from ..network import TaskWeights
-from ..tasks._ids import as_keys
 from ._atypicality import log_densities, log_densities_of_draws
 from ._plotting import check_number
-from ._tasks import fitted, needs_shared_classes, outputs_on, prior_asked
+from ._tasks import fitted, needs_shared_classes, outputs_on, place_of, prior_asked
 
 SPACES = "auto", "predictions", "head", "weights"
 MOST_ROWS = 300  # on which the predictions of tasks are compared
@@ -49,10 +49,13 @@ class TaskMap:
     def __init__(self, task_ids, coordinates, space, meta, reference=None):
         self.task_ids, self.coordinates, self.space = task_ids, coordinates, space
         self.reference, self._meta = reference, meta
-        pca = PCA(n_components=2, svd_solver="full").fit(coordinates.astype(float))
-        self.embedding = pca.transform(coordinates)
+        wide = coordinates.astype(float)
+        if wide.shape[1] == 1:  # the second component is nothing
+            wide = np.pad(wide, ((0, 0), (0, 1)))
+        pca = PCA(n_components=2, svd_solver="full").fit(wide)
+        self.embedding = pca.transform(wide)
         self.explained_variance_ratio = pca.explained_variance_ratio_
-        self.prior = pca.transform(np.zeros((1, coordinates.shape[1])))[0]
+        self.prior = pca.transform(np.zeros((1, wide.shape[1])))[0]
 
     def __repr__(self):
         shares = " and ".join(f"{share:.0%}" for share in self.explained_variance_ratio)
@@ -76,7 +79,7 @@ class TaskMap:
         ndarray of shape (n,)
             By the distance of all coordinates, not of the two in the picture.
         """
-        number = self._number(task)
+        number = self.place(task)
         check_number("n", n, 1, len(self.task_ids) - 1, "a number of other tasks")
         distance = np.linalg.norm(self.coordinates - self.coordinates[number], axis=1)
         distance[number] = np.inf
@@ -109,7 +112,7 @@ class TaskMap:
         ----------
         X, y, groups
             The support of a new task, or of several, as `fit_adapt` takes them.
-        random_state : int, default=0
+        random_state : int, RandomState or None, default=0
             Of the rows drawn from the tasks of the map.
 
         Returns
@@ -127,7 +130,9 @@ class TaskMap:
                 "atypicality compares with rows of tasks, but the map was made without: "
                 "task_map(meta, X, y, groups)"
             )
-        tasks = task_collection(self._meta, X, y, groups)
+        meta = as_handed(self._meta, X) if is_rows(X) else self._meta
+        tasks = task_collection(meta, X, y, groups)
+        random_state = random_state_of(random_state)
         learned, first = self._meta._served.learned, self._meta.support_order == "first"
         sizes = tasks.sizes
         most = self.reference.sizes.max()
@@ -148,13 +153,9 @@ class TaskMap:
         alone = len(tasks) == 1 and tasks.task_ids[0] is None
         return float(found[0]) if alone else found
 
-    def _number(self, task):
-        for number, key in enumerate(as_keys(self.task_ids)):
-            if key == task:
-                return number
-        raise ValueError(
-            f"task={shown(task)} is none of the tasks of the map, [{listed(self.task_ids)}]"
-        )
+    def place(self, task):
+        """The number of a task among `task_ids`, by its id."""
+        return place_of(task, self.task_ids, "the tasks of the map")
 
 
 def task_map(meta, X=None, y=None, groups=None, *, space="auto"):
@@ -202,7 +203,8 @@ def task_map(meta, X=None, y=None, groups=None, *, space="auto"):
     >>> from sklearn_meta.datasets import Sinusoids
     >>> from sklearn_meta.inspection import task_map
     >>> tasks = Sinusoids(n_rows=20).sample(100, random_state=0)
-    >>> meta = MetaLearner(MLPRegressor((40,)), max_iter=200, random_state=0).fit(tasks)
+    >>> mlp = MLPRegressor(hidden_layer_sizes=(40,))
+    >>> meta = MetaLearner(mlp, max_iter=200, random_state=0).fit(tasks)
     >>> found = task_map(meta, tasks)
     >>> found.embedding.shape
     (100, 2)
@@ -225,8 +227,13 @@ def task_map(meta, X=None, y=None, groups=None, *, space="auto"):
     if len(known) < 3:
         raise ValueError(f"a map needs 3 tasks or more, found {len(known)}")
     space = _space(space, learned, tasks)
-    coordinates = {"head": _head, "predictions": _predictions, "weights": _weights}[space]
-    return TaskMap(known.ids, coordinates(learned, known, tasks), space, now, tasks)
+    find = {"head": _head, "predictions": _predictions, "weights": _weights}[space]
+    coordinates = find(learned, known, tasks)
+    if not np.ptp(coordinates, axis=0).any():
+        raise ValueError(
+            f"all tasks have learned the same by {shown(learned.algorithm)}: there is no map"
+        )
+    return TaskMap(known.ids, coordinates, space, now, tasks)
 
 
 def _known(meta):
@@ -272,10 +279,8 @@ def _weights(learned, known, tasks):
         for own, shared in zip(layer, initial, strict=True)
         if own.ndim > shared.ndim
     ]
-    if not moved:
-        raise ValueError(
-            f"all tasks have the weights of the prior: {shown(learned.algorithm)} adapts none"
-        )
+    if not moved:  # no task has weights of its own
+        return np.zeros((len(known), 1))
     return np.concatenate(moved, axis=1)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .._messages import listed, plain, shown
-from ..tasks._ids import as_keys
+from ..tasks._ids import as_array, as_keys
 from ._labels import put_labels, spread_out
 from ._plotting import COLOURS, merged, pyplot, single_ax
 from ._task_map import TaskMap, task_map
@@ -46,7 +46,8 @@ class TaskMapDisplay:
     >>> from sklearn_meta.datasets import Sinusoids
     >>> from sklearn_meta.inspection import TaskMapDisplay
     >>> tasks = Sinusoids(n_rows=20).sample(100, random_state=0)
-    >>> meta = MetaLearner(MLPRegressor((40,)), max_iter=200, random_state=0).fit(tasks)
+    >>> mlp = MLPRegressor(hidden_layer_sizes=(40,))
+    >>> meta = MetaLearner(mlp, max_iter=200, random_state=0).fit(tasks)
     >>> highest = [y.max() for _, y in tasks]
     >>> display = TaskMapDisplay.from_estimator(meta, color=highest)
     >>> len(display.scatters_)
@@ -191,18 +192,23 @@ class TaskMapDisplay:
             if labels != "auto":
                 raise ValueError(f"labels={shown(labels)}; expected 'auto', None or task ids")
             return spread_out(self.task_map.embedding, MOST_LABELS)
-        return [self.task_map._number(task) for task in labels]
+        return [self.task_map.place(task) for task in labels]
 
 
 def _color_of_tasks(color, task_ids):
     """Values in the order of the tasks, (tasks,)."""
-    by_id = color.to_dict() if hasattr(color, "to_dict") and hasattr(color, "index") else color
-    if isinstance(by_id, Mapping):
-        lacking = [key for key in as_keys(task_ids) if key not in by_id]
+    values, ids = color, None
+    if isinstance(color, Mapping):
+        values, ids = list(color.values()), as_array(list(color), "color")
+    elif hasattr(color, "index") and hasattr(color, "iloc"):  # a Series
+        ids = as_array(color.index, "color")
+    values = np.asarray(values)
+    if ids is not None:
+        place = {key: number for number, key in enumerate(as_keys(ids))}
+        lacking = [i for i, key in enumerate(as_keys(task_ids)) if key not in place]
         if lacking:
-            raise ValueError(f"color has no value for the tasks [{listed(lacking)}]")
-        by_id = [by_id[key] for key in as_keys(task_ids)]
-    values = np.asarray(by_id)
+            raise ValueError(f"color has no value for the tasks [{listed(task_ids[lacking])}]")
+        values = values[[place[key] for key in as_keys(task_ids)]]
     if values.shape != task_ids.shape:
         raise ValueError(
             f"color has the shape {values.shape}, expected {task_ids.shape}, a value for each task"

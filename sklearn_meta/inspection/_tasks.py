@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._arguments import check_values
@@ -12,10 +13,11 @@ from .._meta_learner import MetaLearner
 from .._parameters import PARAMETER_CONSTRAINTS
 from ..algorithms import PredictsStd
 from ..encoding import Encoded
-from ..encoding._input import task_collection
+from ..encoding._input import as_handed, is_rows, task_collection
 from ..encoding._task_column import names_seen
+from ..tasks._batch import MAX_CELLS
 from ..tasks._episodes import EpisodeSampler
-from ..tasks._ids import as_keys
+from ..tasks._ids import as_array, as_keys
 
 
 class Split(NamedTuple):
@@ -53,19 +55,28 @@ def has_std(learned):
 
 def one_task(meta, X, y, groups, task):
     """The rows and targets of one task; `task` names it where there are several."""
-    tasks = task_collection(meta, X, y, groups)
+    tasks = task_collection(as_handed(meta, X) if is_rows(X) else meta, X, y, groups)
     if task is None:
         if len(tasks) > 1:
             raise ValueError(
                 f"X has rows of {len(tasks)} tasks; name one by task, of [{listed(tasks.task_ids)}]"
             )
         return tasks[0]
-    found = [i for i, key in enumerate(as_keys(tasks.task_ids)) if key == task]
-    if not found:
-        raise ValueError(
-            f"task={shown(task)} is none of the tasks of X, [{listed(tasks.task_ids)}]"
-        )
-    return tasks[found[0]]
+    return tasks[place_of(task, tasks.task_ids, "the tasks of X")]
+
+
+def place_of(task, ids, whose):
+    """The place of a task among ids (tasks,), which are `whose`."""
+    found = find_task(task, ids)
+    if not len(found):
+        raise ValueError(f"task={shown(task)} is none of {whose}, [{listed(ids)}]")
+    return int(found[0])
+
+
+def find_task(task, ids):
+    """The places of a task among ids (places,)."""
+    (key,) = as_keys(as_array([task], "task"))
+    return np.array([i for i, other in enumerate(as_keys(ids)) if other == key], int)
 
 
 def learn_split(meta, tasks, n_shots, support_order, random_state):
@@ -78,7 +89,7 @@ def learn_split(meta, tasks, n_shots, support_order, random_state):
     learned = meta._served.learned
     ids, arrays, classes = learned.encoder.encode(tasks)
     sampler = EpisodeSampler(arrays, n_shots, None, support_order)
-    is_support, is_query = sampler.split(np.random.RandomState(random_state))
+    is_support, is_query = sampler.split(check_random_state(random_state))
     known = learned.learn(Encoded(ids, arrays.select(is_support), classes), meta.n_jobs)
     place = np.repeat(np.arange(len(tasks)), tasks.sizes)[is_query]
     return Split(
@@ -93,8 +104,13 @@ def prior_asked(X):
 
 def outputs_on(learned, known, X, places):
     """Outputs of the known tasks at these places on the same rows, (tasks, rows, outputs)."""
-    asked = Asked(np.tile(X, (len(places), 1)), np.repeat(places, len(X)), known)
-    return learned.outputs(asked).reshape(len(places), len(X), -1)
+    z = np.empty((len(places), len(X), learned.network.n_outputs), X.dtype)
+    size = max(1, MAX_CELLS // max(1, X.size))  # tasks at a time
+    for start in range(0, len(places), size):
+        some = places[start : start + size]
+        asked = Asked(np.tile(X, (len(some), 1)), np.repeat(some, len(X)), known)
+        z[start : start + size] = learned.outputs(asked).reshape(len(some), len(X), -1)
+    return z
 
 
 def feature_names(meta, X):

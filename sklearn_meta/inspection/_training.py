@@ -49,7 +49,8 @@ class TrainingDisplay:
     >>> from sklearn_meta.datasets import Sinusoids
     >>> from sklearn_meta.inspection import TrainingDisplay
     >>> tasks = Sinusoids(n_rows=20).sample(100, random_state=0)
-    >>> meta = MetaLearner(MLPRegressor((40,)), max_iter=200, random_state=0).fit(tasks)
+    >>> mlp = MLPRegressor(hidden_layer_sizes=(40,))
+    >>> meta = MetaLearner(mlp, max_iter=200, random_state=0).fit(tasks)
     >>> display = TrainingDisplay.from_estimator(meta)
     >>> display.ax_.get_xlabel()
     'meta-step'
