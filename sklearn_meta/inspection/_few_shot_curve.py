@@ -1,5 +1,7 @@
 """FewShotCurveDisplay: how well new tasks are predicted as rows of them arrive."""
 
+import numpy as np
+
 from .._messages import listed, shown
 from ._plotting import COLOURS, GREY, merged, several_axes
 
@@ -10,7 +12,7 @@ class FewShotCurveDisplay:
     """Scores on unseen tasks over the number of rows shown, a curve a contestant.
 
     The bands are 95% intervals over tasks. The first contestant is the model that is judged,
-    drawn boldest.
+    drawn boldest. The axis is for its scores: what is far worse runs out of the picture.
 
     Parameters
     ----------
@@ -142,6 +144,7 @@ class FewShotCurveDisplay:
             }
             line, band = _curve(self.ax_, self.result.n_shots, mean[i], interval[i], look)
             self._keep(self.lines_, self.bands_, line, band, line_kw, band_kw)
+        self.ax_.set_ylim(*_limits(interval))
         self.ax_.set_ylabel(self.result.scoring[0] if scoring is None else scoring)
         self.ax_.legend(frameon=False)
 
@@ -157,7 +160,7 @@ class FewShotCurveDisplay:
             line, band = _curve(self.hurt_ax_, n_shots, share[:, 0], share[:, 1:], look)
             self._keep(self.hurt_lines_, self.hurt_bands_, line, band, line_kw, band_kw)
         self.hurt_ax_.axhline(0.5, color=GREY, linewidth=0.8, zorder=1)
-        self.hurt_ax_.set(ylim=(0, 1), ylabel="share of tasks hurt")
+        self.hurt_ax_.set(ylim=(0, 1), ylabel="tasks hurt")
         self.hurt_ax_.legend(frameon=False, fontsize="small")
 
     def _keep(self, lines, bands, line, band, line_kw, band_kw):
@@ -172,6 +175,15 @@ def _curve(ax, n_shots, mean, interval, look):
     (line,) = ax.plot(n_shots, mean, marker="o", markersize=4, **look)
     band = ax.fill_between(n_shots, *interval.T, color=look["color"], alpha=0.15, linewidth=0)
     return line, band
+
+
+def _limits(interval):
+    """Of the scores' axis, from intervals (contestants, n_shots, 2): room for the judged model, and
+    below it for those that are no further off than that is high."""
+    lowest, highest, judged = np.nanmin(interval), np.nanmax(interval), np.nanmin(interval[0])
+    lowest = max(lowest, judged - (highest - judged))
+    margin = 0.05 * (highest - lowest) or 0.05
+    return lowest - margin, highest + margin
 
 
 def _number_axis(axes, n_shots):

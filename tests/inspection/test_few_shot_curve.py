@@ -65,6 +65,16 @@ def test_the_numbers_of_rows_are_the_ticks():
     assert ax.get_ylabel() == "r2"
 
 
+def test_what_is_far_worse_runs_out_of_the_picture():
+    result = Result()
+    result.scores["r2"][2, 1] = -1000
+    low, high = FewShotCurveDisplay.from_result(result).ax_.get_ylim()
+    drawn = result.interval()[:2]
+    assert low <= drawn[0].min()
+    assert drawn.max() <= high
+    assert high - low < 3 * np.ptp(drawn)
+
+
 def test_another_metric():
     display = FewShotCurveDisplay.from_result(Result(), scoring="neg_mae")
     np.testing.assert_array_equal(display.lines_[0].get_ydata(), Result().mean("neg_mae")[0])

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import numpy as np
@@ -89,3 +90,9 @@ def test_keywords_that_are_none():
     assert merged({"a": 1, "b": 2}, {"b": 3}, "line_kw") == {"a": 1, "b": 3}
     with pytest.raises(ValueError, match="line_kw must be a dict of keywords or None, got 'red'"):
         merged({}, "red", "line_kw")
+
+
+def test_neither_matplotlib_nor_pandas_is_imported_before_it_is_needed():
+    code = "import sys, sklearn_meta.inspection; print({'matplotlib', 'pandas'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
