@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -179,6 +181,37 @@ def test_tasks_named_by_dates(regression):
     expected = explain_task(named, X[groups == "t03"], task="t03")
     np.testing.assert_allclose(found.ratio, expected.ratio)
     assert str(found).startswith("task '2020-01-04': ")
+
+
+def test_of_many_rows_a_sample_is_looked_at(linear, regression):
+    X = np.tile(regression.tasks[3][0], (40, 1))
+    found = explain_task(linear, X, task="t03")
+    coefficients = linear.adapt(*regression.tasks[3]).coefs_[0][:, 0]
+    np.testing.assert_allclose(found.slope, coefficients, rtol=1e-6)
+
+
+def test_tasks_that_do_not_differ(regression):
+    meta = regression.meta("joint", max_iter=2).fit(regression.tasks)
+    found = explain_task(meta, regression.tasks[3][0], task="t03")
+    np.testing.assert_array_equal(found.ratio, 0)
+
+
+def test_a_task_that_alone_differs(linear, regression):
+    found = explain_task(linear, regression.tasks[3][0], task="t03")
+    alone = replace(found, spread=np.zeros(3))
+    assert np.isinf(alone.ratio).all()
+    assert "(others do not differ)" in str(alone)
+
+
+def test_no_numbers():
+    frame = pd.DataFrame({"brand": ["a", "b"] * 10})
+    pipeline = make_pipeline(
+        OneHotEncoder(sparse_output=False), MLPRegressor(hidden_layer_sizes=())
+    )
+    meta = MetaLearner(pipeline, max_iter=2, random_state=0)
+    meta = meta.fit(frame, np.arange(20.0), groups=np.arange(20) // 4)
+    with pytest.raises(ValueError, match=r"no column of X holds numbers: \['brand'\]"):
+        explain_task(meta, frame[:4], task=0)
 
 
 def test_what_is_missing(regression):

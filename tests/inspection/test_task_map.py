@@ -8,9 +8,11 @@ from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
 
 from sklearn_meta import MetaLearner, TaskCollection
-from sklearn_meta import _tasks_on_demand as on_demand
-from sklearn_meta.inspection import TaskMapDisplay, task_map
+from sklearn_meta._learned import Learned
+from sklearn_meta._tasks_on_demand import TasksOnDemand
+from sklearn_meta.inspection import TaskMap, TaskMapDisplay, task_map
 from sklearn_meta.inspection._atypicality import gaussian_log_density, log_densities
+from sklearn_meta.tasks._batch import TaskArrays
 
 pytestmark = pytest.mark.usefixtures("figures")
 
@@ -86,11 +88,25 @@ def test_weights_are_those_adapted_less_the_initial_ones(regression, algorithm):
 
 @pytest.mark.parametrize("algorithm", ["maml", "bayesian_head"])
 def test_tasks_that_are_kept_as_rows(regression, algorithm, monkeypatch):
-    there = task_map(regression.meta(algorithm).fit(regression.tasks))
-    monkeypatch.setattr(on_demand, "MAX_BYTES", 0)
-    monkeypatch.setattr("sklearn_meta._learned.MAX_BYTES", 0)
-    kept = task_map(regression.meta(algorithm).fit(regression.tasks))
+    mlp = MLPRegressor(hidden_layer_sizes=(64, 64))
+    meta = MetaLearner(mlp, algorithm, max_iter=2, random_state=0)
+    there = task_map(meta.fit(regression.tasks))
+    plain = TaskArrays.task_blocks
+    monkeypatch.setattr(TaskArrays, "task_blocks", lambda self, *args: plain(self, 1, 1, 40))
+    monkeypatch.setattr(Learned, "_can_keep", lambda *args: False)
+    kept = task_map(meta.fit(regression.tasks))
+    adapted = meta._served.known.parts[0].batch.adapted
+    assert isinstance(adapted, TasksOnDemand)
+    assert adapted.ready is None
     np.testing.assert_allclose(kept.coordinates, there.coordinates, atol=1e-10)
+
+
+@pytest.mark.parametrize("space", ["head", "predictions"])
+def test_what_is_added_to_all_classes_alike_is_nothing(multiclass, space):
+    meta = multiclass.meta().fit(multiclass.tasks)
+    found = task_map(meta, multiclass.tasks, space=space)
+    of_classes = found.coordinates.reshape(len(found.task_ids), -1, 3)
+    np.testing.assert_allclose(of_classes.sum(axis=2), 0, atol=1e-4 * np.abs(of_classes).max())
 
 
 def test_a_task_with_few_rows_is_near_the_prior(regression):
@@ -209,11 +225,19 @@ def test_atypicality_needs_rows_to_compare_with(regression):
     meta, (X, y) = regression.meta().fit(regression.tasks), regression.new
     with pytest.raises(ValueError, match="the map was made without: task_map"):
         task_map(meta).atypicality(X, y)
-    rows = np.tile(X, (3, 1)), np.tile(y, 3)
-    with pytest.raises(
-        ValueError, match=r"a task of \d+ rows, the tasks of the map have 14 at most"
-    ):
-        task_map(meta, regression.tasks).atypicality(*rows)
+    found, rows = task_map(meta, regression.tasks), (np.tile(X, (3, 1)), np.tile(y, 3))
+    with pytest.raises(ValueError, match=r"of \d+ rows, the tasks of the map have 14 at most"):
+        found.atypicality(*rows)
+    with pytest.raises(ValueError, match="The 'random_state' parameter"):
+        found.atypicality(X, y, random_state="x")
+
+
+def test_one_coordinate_is_a_line(regression):
+    meta = regression.meta(max_iter=2).fit(regression.tasks)
+    coordinates = np.arange(12.0)[:, None] - 3
+    found = TaskMap(meta.tasks_, coordinates, "weights", meta)
+    np.testing.assert_allclose(np.abs(found.embedding[:, 0]), np.abs(np.arange(12) - 5.5))
+    assert np.ptp(found.embedding[:, 1]) == 0
 
 
 @pytest.mark.parametrize(
@@ -273,12 +297,14 @@ def test_numbers_have_a_colour_bar(regression):
     assert display.texts_ == []
 
 
-def test_names_do_not_collide(regression):
-    meta = regression.meta().fit(regression.tasks)
-    display = TaskMapDisplay.from_estimator(meta)
+def test_names_do_not_collide(figures):
+    tasks = many_tasks()
+    meta = MetaLearner(MLPRegressor(hidden_layer_sizes=(8,)), max_iter=20, random_state=0)
+    ax = figures.figure(figsize=(3, 3)).gca()
+    display = TaskMapDisplay.from_estimator(meta.fit(tasks), ax=ax)
     display.figure_.draw_without_rendering()
     boxes = [text.get_window_extent() for text in display.texts_]
-    assert len(boxes) > 6
+    assert 3 < len(boxes) < 40  # the others found no room
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     frame = display.ax_.bbox
     assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
@@ -288,6 +314,12 @@ def test_names_that_are_asked_for(regression):
     meta = regression.meta().fit(regression.tasks)
     display = TaskMapDisplay.from_estimator(meta, labels=["t03", "t07"])
     assert [text.get_text() for text in display.texts_] == ["t03", "t07"]
+
+
+def test_many_categories_have_colours_of_their_own(regression):
+    found = task_map(regression.meta(max_iter=2).fit(regression.tasks))
+    display = TaskMapDisplay.from_map(found, color=[f"c{i}" for i in range(12)])
+    assert len({tuple(each.get_facecolor()[0]) for each in display.scatters_}) == 12
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,14 @@ def test_a_skipped_step_leaves_the_mean_of_the_others():
     np.testing.assert_array_equal(display.smooth_.get_ydata(), [4, 2, 2, np.nan])
 
 
+def test_losses_far_apart_are_drawn_by_their_logarithm():
+    scales = [
+        TrainingDisplay(loss=np.array(loss)).plot().ax_.get_yscale()
+        for loss in ([1, 0.5, 0.4], [1, 0.1, 0.01], [1, 0.1, -0.1])
+    ]
+    assert scales == ["linear", "log", "linear"]
+
+
 def test_into_given_axes_with_keywords(trained, figures):
     ax = figures.figure().gca()
     display = TrainingDisplay.from_estimator(trained, ax=ax, raw_kw={"color": "red"})
