@@ -10,7 +10,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn_meta import MetaLearner, TaskCollection
 from sklearn_meta._learned import Learned
 from sklearn_meta._tasks_on_demand import TasksOnDemand
-from sklearn_meta.inspection import TaskMap, TaskMapDisplay, task_map
+from sklearn_meta.inspection import CalibrationDisplay, TaskMap, TaskMapDisplay, task_map
 from sklearn_meta.inspection._atypicality import gaussian_log_density, log_densities
 from sklearn_meta.tasks._batch import TaskArrays
 
@@ -107,6 +107,25 @@ def test_what_is_added_to_all_classes_alike_is_nothing(multiclass, space):
     found = task_map(meta, multiclass.tasks, space=space)
     of_classes = found.coordinates.reshape(len(found.task_ids), -1, 3)
     np.testing.assert_allclose(of_classes.sum(axis=2), 0, atol=1e-4 * np.abs(of_classes).max())
+
+
+def test_the_column_of_task_ids(task_frame):
+    X, y = task_frame.drop(columns="y"), task_frame["y"].to_numpy()
+    mlp = MLPRegressor(hidden_layer_sizes=(8,))
+    meta = MetaLearner(mlp, task_feature="store", max_iter=20, random_state=0).fit(X, y)
+    bare = MetaLearner(mlp, max_iter=20, random_state=0)
+    bare = bare.fit(X[["a", "b", "c"]], y, groups=X["store"])
+    found, expected = task_map(meta, X, y), task_map(bare, X[["a", "b", "c"]], y, X["store"])
+    np.testing.assert_array_equal(found.coordinates, expected.coordinates)
+    new, target = X[["a", "b", "c"]][:4], y[:4] + 1
+    assert found.atypicality(new, target) == expected.atypicality(new, target)
+    named = found.atypicality(new.assign(store="new"), target)
+    assert named.tolist() == [found.atypicality(new, target)]
+    curves = [
+        CalibrationDisplay.from_estimator(*args).observed
+        for args in ((meta, X, y), (bare, X[["a", "b", "c"]], y, X["store"]))
+    ]
+    np.testing.assert_array_equal(*curves)
 
 
 def test_a_task_with_few_rows_is_near_the_prior(regression):
