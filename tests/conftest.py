@@ -154,3 +154,15 @@ def task_frame(regression):
     """The regression rows as a dataframe with the task ids and targets as columns."""
     X, y, groups = regression.rows
     return pd.DataFrame(X, columns=["a", "b", "c"]).assign(store=groups, y=y)
+
+
+@pytest.fixture
+def figures():
+    """Pictures without a screen, closed after the test."""
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    matplotlib.use("agg")
+    plt.close("all")
+    yield plt
+    plt.close("all")
