@@ -46,7 +46,6 @@ from .encoding._learnable import learnable
 from .export import ignore_task_feature
 from .network import both_classes
 from .tasks._episodes import EpisodeSampler
-from .tasks._ids import kinds_of
 from .training import LossCurve, Progress, Saved, multiplications
 
 # of scikit-learn's HTML representation: the page of the class in the reference
@@ -840,7 +839,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             what = "the rows name no task, and fit_adapt was given none without an id"
             served = "" if self._served.known is None else "; pass groups, or their column"
         else:
-            self._check_kinds(groups)
+            self._served.check_kinds(groups)
             what = f"task {shown(groups[unknown][0])} was never adapted"
             served = ""
         if self.handle_unknown == "error":
@@ -852,18 +851,6 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
                 f"the prior predicts {np.count_nonzero(unknown)} of {len(place)} rows, as for a "
                 f"task of which nothing is known: {what}. Adapt it first by fit_adapt{served}; "
                 "handle_unknown='prior' says that the prior is meant"
-            )
-
-    def _check_kinds(self, groups):
-        """Ids of another kind than all known ones are a mistake."""
-        if self._served.known is None:
-            return
-        kinds, known = kinds_of(groups), self._served.known.kinds
-        if kinds.isdisjoint(known):
-            raise ValueError(
-                f"groups are {' and '.join(sorted(kinds))}, as {shown(groups[0])}, but the "
-                f"known tasks are named by {' and '.join(sorted(known))}, as "
-                f"{shown(self._served.known.ids[0])}"
             )
 
     def __sklearn_tags__(self):

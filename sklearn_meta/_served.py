@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from threading import Lock
 
 from ._learned import KnownTasks, Learned
+from ._messages import shown
+from .tasks._ids import kinds_of
 
 # of replacing a state by one that was made from it; held by nobody as a process forks
 REPLACING = Lock()
@@ -22,14 +24,15 @@ class Served:
 
     Parameters
     ----------
-    learned : Learned
+    learned : Learned or None
+        None where a baseline serves, whose own attributes hold what it learned.
     known : KnownTasks or None
         Those with an id.
     current : KnownTasks or None
         The one without.
     """
 
-    learned: Learned
+    learned: Learned | None
     known: KnownTasks | None = None
     current: KnownTasks | None = None
 
@@ -38,6 +41,18 @@ class Served:
         if len(tasks) == 1 and tasks.ids[0] is None:
             return replace(self, current=tasks)
         return replace(self, known=tasks if self.known is None else self.known.merge(tasks))
+
+    def check_kinds(self, groups):
+        """Ids of another kind than all known ones are a mistake."""
+        if self.known is None:
+            return
+        kinds, known = kinds_of(groups), self.known.kinds
+        if kinds.isdisjoint(known):
+            raise ValueError(
+                f"groups are {' and '.join(sorted(kinds))}, as {shown(groups[0])}, but the "
+                f"known tasks are named by {' and '.join(sorted(known))}, as "
+                f"{shown(self.known.ids[0])}"
+            )
 
     def among(self, classes):
         """The same, whose task without an id has some of the shared classes; None: any."""

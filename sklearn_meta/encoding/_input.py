@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.pipeline import Pipeline
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
@@ -16,7 +16,7 @@ from .._compat import check_sample_weight, num_samples, scorer_by_targets, valid
 from .._messages import listed, shown, warn
 from ..tasks import TaskCollection
 from ..tasks._ids import as_array, check_groups, missing_values, sorted_values
-from ._encoder import final_step, split_estimator
+from ._encoder import final_step
 from ._features import check_finite
 from ._targets import named_classes
 from ._task_column import check_not_scaled, has_task_column, names_seen, take_off
@@ -311,8 +311,13 @@ def as_handed(meta, X):
     return bare
 
 
+def _takes_rows_as_they_are(estimator):
+    """Whether it has demands of its own on X: a Pipeline's first step, or what is no MLP."""
+    return not isinstance(estimator, MLPRegressor | MLPClassifier)
+
+
 def _check_rows(meta, X, reset):
-    if isinstance(meta.estimator, Pipeline):
+    if _takes_rows_as_they_are(meta.estimator):
         X = X if hasattr(X, "shape") else np.asarray(X)
         if not hasattr(X, "columns"):
             check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
@@ -324,8 +329,8 @@ def _check_rows(meta, X, reset):
 
 
 def _check_numeric(meta, X):
-    """An array of floats for a plain MLP; a Pipeline's first step has its own demands."""
-    if isinstance(meta.estimator, Pipeline):
+    """An array of floats for a plain MLP."""
+    if _takes_rows_as_they_are(meta.estimator):
         if num_samples(X) < 1:
             raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}), expected 1 or more")
         return X
@@ -361,8 +366,8 @@ def _check_numbers(meta, y):
     y = check_array(y, dtype=np.float64, **options)
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
-    mlp, _ = split_estimator(meta.estimator)
-    if mlp.loss == "poisson" and np.any(y < 0):
+    loss = getattr(final_step(meta.estimator), "loss", None)
+    if isinstance(loss, str) and loss == "poisson" and np.any(y < 0):
         raise ValueError(f"y has {np.min(y)}; loss='poisson' expects numbers of 0 or more")
     return y
 
