@@ -19,9 +19,9 @@ from sklearn.linear_model import RidgeCV
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn_meta.baselines import Local, Pooled
 
 from sklearn_meta import MetaLearner
+from sklearn_meta.baselines import Local, Pooled
 from sklearn_meta.model_selection import few_shot_curve
 
 SETS = {  # name: (shots, figure to reach with MetaLearner and 5 rows)

@@ -15,9 +15,9 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn_meta.baselines import Local, Pooled
 
 from sklearn_meta import MetaLearner
+from sklearn_meta.baselines import Local, Pooled
 from sklearn_meta.datasets import load_vowels
 from sklearn_meta.model_selection import few_shot_curve
 

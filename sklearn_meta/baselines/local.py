@@ -1,11 +1,15 @@
 """Local: the rows of a task alone."""
 
+from dataclasses import replace
+
 import numpy as np
+from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from .._arguments import naming
 from .._compat import safe_indexing
 from .._messages import of_task, shown
+from ..encoding import split_estimator
 from ._base import Baseline, in_columns
 
 FEW = 20  # rows that a copy of fewer is made up to, to see whether it was for their number
@@ -22,8 +26,8 @@ class Local(Baseline):
     Parameters
     ----------
     estimator : estimator
-        A regressor or classifier of scikit-learn, or a Pipeline that ends in one; a clone of it
-        is fitted for each task.
+        A regressor or classifier of scikit-learn, of which a clone is fitted for each task. Of a
+        Pipeline that is the last step; the steps before it are fitted once, on the pooled rows.
     adapt_training_tasks : bool, default=True
         Whether `fit` also fits a model for each training task, so that `predict` serves them by
         id. False saves the time.
@@ -77,17 +81,20 @@ class Local(Baseline):
         return targets is not None and self._learns_classes and targets.classes is None
 
     def _fit(self, tasks):
+        self._final, self._steps = split_estimator(self._fresh())
+        if self._steps is not None:
+            self._steps.fit(tasks.X, tasks.y)
         self.prior_ = None
         if not self._has_own_classes:
             dummy = DummyClassifier(strategy="prior") if self._learns_classes else DummyRegressor()
             self.prior_ = dummy.fit(np.zeros((tasks.n_rows, 1)), tasks.y)
 
     def _learn(self, tasks):
-        learned = np.empty((len(tasks), 1), object)
+        learned, all_rows = np.empty((len(tasks), 1), object), self._transformed(tasks.X)
         bounds = zip(tasks.offsets[:-1].tolist(), tasks.offsets[1:].tolist(), strict=True)
         for i, (start, stop) in enumerate(bounds):
             rows = np.arange(start, stop)
-            X, y = safe_indexing(tasks.X, rows), tasks.y[rows]
+            X, y = safe_indexing(all_rows, rows), tasks.y[rows]
             learned[i, 0] = self._model(X, y, tasks.task_ids[i]) if len(rows) else self.prior_
         return learned
 
@@ -112,11 +119,12 @@ class Local(Baseline):
                 return self.prior_
 
     def _fitted(self, X, y):
-        model = self._fresh().fit(X, y)
+        model = clone(self._final).fit(X, y)
         model.predict(safe_indexing(X, np.arange(1)))  # nearest neighbours are missed here first
         return model
 
     def _predict(self, asked):
+        asked = replace(asked, X=self._transformed(asked.X))
         parts = [(rows, self._of(model, asked).predict(X)) for (model,), rows, X in asked.by_task()]
         return _put_together(parts)
 
@@ -125,11 +133,14 @@ class Local(Baseline):
             classes = _all_classes(self._served.known)
         else:
             classes = self.classes_
-        parts = []
+        asked, parts = replace(asked, X=self._transformed(asked.X)), []
         for (model,), rows, X in asked.by_task():
             proba = self._of(model, asked).predict_proba(X)
             parts.append((rows, in_columns(proba, model.classes_, classes)))
         return _put_together(parts)
+
+    def _transformed(self, X):
+        return X if self._steps is None else self._steps.transform(X)
 
     def _of(self, model, asked):
         if model is None:

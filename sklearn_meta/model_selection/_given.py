@@ -40,9 +40,11 @@ class Given:
 
     def contestant(self, name, estimator, params):
         """An estimator with the tasks as it takes them."""
-        contestant = Contestant(
-            name, estimator, self.tasks, self.as_collection, self._sorted(params)
-        )
+        # rows do not say that classes are a task's own, unless a parameter does
+        by_rows = self.tasks.shared_labels or hasattr(estimator, "shared_labels")
+        as_collection = self.as_collection or not by_rows
+        params = self._sorted(params)
+        contestant = Contestant(name, estimator, self.tasks, as_collection, params)
         if self.X is None or not contestant.has_task_column:
             return contestant
         tasks = replace(self.tasks, X=self.X)

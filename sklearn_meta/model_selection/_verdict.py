@@ -79,7 +79,7 @@ def _sentence(curve, name, number):
         return f"  {_rows(k)}: no task has as many, and one more to judge by."
     parts = []
     if (rival := curve.against_baseline(k, name)) is not None:
-        parts.append(_compared(rival, f"{curve.best_baseline(k, name)}, the best baseline"))
+        parts.append(_compared(rival, f"the best baseline, {curve.best_baseline(k, name)}"))
     if (prior := curve.against_prior(k, name)) is not None:
         parts.append(_compared(prior, "no rows"))
         parts.append(_hurt(curve, name, k, rival is not None))
@@ -96,8 +96,8 @@ def _compared(paired, other):
     if paired.word == "worse":
         interval = f"[{_number(-paired.high)}, {_number(-paired.low)}]"
     if paired.word in ("better", "worse"):
-        return f"{paired.word} than {other} by {_number(abs(paired.mean))} {interval}"
-    return f"no different from {other}: {paired.mean:+.3f} {interval}"
+        return f"{paired.word} than {other}, by {_number(abs(paired.mean))} {interval}"
+    return f"no different from {other}, {paired.mean:+.3f} {interval}"
 
 
 def _hurt(curve, name, k, has_baselines):

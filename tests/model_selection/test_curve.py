@@ -135,7 +135,7 @@ def test_the_best_baseline_and_from_when_it_pays(curve):
     assert curve.against_baseline(5).mean == curve.difference(other="trees", n_shots=5).mean
     assert curve.pays_from() == 2
     assert "ours pays from 2 rows on" in curve.verdict()
-    assert "0 rows: worse than trees, the best baseline by" in curve.verdict()
+    assert "0 rows: worse than the best baseline, trees, by" in curve.verdict()
 
 
 def test_the_verdict_is_against_us_where_it_must_be(values):
@@ -143,7 +143,7 @@ def test_the_verdict_is_against_us_where_it_must_be(values):
     curve = curve_of({"score": MeanScore(values)})
     assert curve.pays_from() is None
     assert "ours is not worth it: trees is better with 0, 2 and 5 rows." in repr(curve)
-    assert repr(curve).count(": worse than trees, the best baseline by") == 3
+    assert repr(curve).count(": worse than the best baseline, trees, by") == 3
 
 
 def test_no_difference_is_said(values):

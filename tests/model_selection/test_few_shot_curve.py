@@ -437,7 +437,7 @@ def test_a_dataframe_keeps_its_names(task_frame, regression):
     assert curve.contestants == ["MetaLearner", "Pooled", "Local", "Pooled 2"]
     assert isinstance(curve.to_frame(), pd.DataFrame)
     mean = few_shot_curve(
-        MetaLearner(MLPRegressor(()), max_iter=5, random_state=0),
+        MetaLearner(MLPRegressor(hidden_layer_sizes=()), max_iter=5, random_state=0),
         X,
         y,
         groups=groups,

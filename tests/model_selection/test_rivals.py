@@ -80,7 +80,9 @@ def test_the_steps_before_the_network_are_before_every_baseline(task_frame, regr
         (OneHotEncoder(handle_unknown="ignore"), ["word"]), remainder=SimpleImputer()
     )
     meta = clone(regression.meta())
-    meta.set_params(estimator=make_pipeline(columns, StandardScaler(), MLPRegressor((8,))))
+    meta.set_params(
+        estimator=make_pipeline(columns, StandardScaler(), MLPRegressor(hidden_layer_sizes=(8,)))
+    )
     X, y, groups = frame[["a", "b", "c", "word"]], frame["y"], frame["store"]
     curve = few_shot_curve(meta, X, y, groups=groups, n_shots=(0, 3), cv=2, n_repeats=1)
     assert curve.contestants == ["MetaLearner", *ALL]
