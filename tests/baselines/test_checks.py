@@ -17,7 +17,7 @@ INNER = [
     HistGradientBoostingRegressor(max_iter=30, min_samples_leaf=5),
     HistGradientBoostingClassifier(max_iter=30, min_samples_leaf=5),
     Ridge(),
-    LogisticRegression(),
+    LogisticRegression(max_iter=5000),
     make_pipeline(StandardScaler(), Ridge()),
     make_pipeline(StandardScaler(), LogisticRegression()),
 ]
@@ -61,6 +61,7 @@ def in_tens(X, y, groups):
     return np.arange(n_rows) // 10 if n_rows >= 20 else None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("estimator", INNER[:4], ids=str)
 @pytest.mark.parametrize("baseline", [ShiftedInTasks, StackedInTasks])
 def test_every_check_passes_with_many_tasks(baseline, estimator):
