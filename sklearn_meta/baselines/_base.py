@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABCMeta, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
@@ -93,6 +93,7 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
         self._check_parameters()
         fitted = copy.copy(self)
         tasks = task_collection(fitted, X, y, groups, reset=True)
+        tasks = replace(tasks, is_support=None)  # all rows are learned from
         fitted._take_targets(tasks)
         fitted._take_seed()
         fitted._fit(tasks)
