@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABCMeta, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
@@ -93,6 +93,7 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
         self._check_parameters()
         fitted = copy.copy(self)
         tasks = task_collection(fitted, X, y, groups, reset=True)
+        tasks = replace(tasks, is_support=None)  # all rows are learned from
         fitted._take_targets(tasks)
         fitted._take_seed()
         fitted._fit(tasks)
@@ -271,11 +272,10 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _check_labels(self, tasks):
         """Targets are like those of `fit`."""
-        if self._learns_classes and tasks.shared_labels != (self._targets.classes is not None):
-            raise ValueError(
-                f"shared_labels is {tasks.shared_labels}, expected {not tasks.shared_labels} as in "
-                "fit"
-            )
+        if self._learns_classes and self._targets.classes is None:
+            return
+        if self._learns_classes and not tasks.shared_labels:
+            raise ValueError("shared_labels is False, expected True as in fit")
         self._columns(tasks)
 
     def _columns(self, tasks):

@@ -14,6 +14,7 @@ from .._meta_learner import MetaLearner
 from ._left_out import probabilities
 
 MOST_CATEGORIES = 20
+TRAINING = {"meta_lr": 1e-2, "max_iter": 500}  # a linear model bears the rate, and needs no more
 
 
 class Mixed:
@@ -46,8 +47,7 @@ class Mixed:
             mlp = MLPRegressor(loss=loss, hidden_layer_sizes=())
         self.meta = MetaLearner(
             make_pipeline(numbers_of(tasks.X), mlp),
-            meta_lr=1e-2,  # a linear model bears it, and takes a third of the time
-            max_iter=500,
+            **TRAINING,
             standardize=True,
             adapt_training_tasks=False,
             handle_unknown="prior",

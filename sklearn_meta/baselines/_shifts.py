@@ -90,8 +90,8 @@ class Shifts:
         """From targets Y (rows, outputs) and what a model predicts of them that saw other tasks."""
         level = Y.mean(axis=0)
         found = [
-            _components(link, y, p, task, n_tasks)
-            for y, p in zip(Y.T, link.clip(pooled, level).T, strict=True)
+            _components(link, *of_output, task, n_tasks)
+            for of_output in zip(Y.T, link.clip(pooled, level).T, level, strict=True)
         ]
         return cls(link, level, *np.array([(c.spread, c.noise) for c in found]).T)
 
@@ -199,7 +199,7 @@ def sums(values, task, n_tasks):
     return np.stack([np.bincount(task, column, n_tasks) for column in values.T], axis=1)
 
 
-def _components(link, y, pooled, task, n_tasks):
+def _components(link, y, pooled, level, task, n_tasks):
     """By REML; of classes and counts by penalised quasi-likelihood, REML of the working response.
 
     N. E. Breslow, D. G. Clayton. "Approximate inference in generalized linear mixed models". JASA
@@ -209,7 +209,7 @@ def _components(link, y, pooled, task, n_tasks):
         return variance_components(y - pooled, np.ones(len(y)), task, n_tasks)
     offset, shift, before = link.link(pooled), np.zeros(n_tasks), np.inf
     for _ in range(MAX_ROUNDS):
-        mean = link.mean(offset + shift[task])
+        mean = link.clip(link.mean(offset + shift[task]), level)  # where it saturates
         weight = link.variance(mean)
         working = shift[task] + (y - mean) / weight
         found = variance_components(working, weight, task, n_tasks, link.noise)

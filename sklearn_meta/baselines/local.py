@@ -6,13 +6,12 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from .._arguments import naming
 from .._compat import safe_indexing
-from .._messages import of_task, shown
+from .._messages import shown
 from ..encoding import split_estimator
 from ._base import Baseline, in_columns
 
-FEW = 20  # rows that a copy of fewer is made up to, to see whether it was for their number
+FEW = 20  # rows; of fewer, each is taken as often to see whether it is their number
 
 
 class Local(Baseline):
@@ -108,15 +107,25 @@ class Local(Baseline):
         """A model of one task."""
         if self._learns_classes and np.all(y == y[0]):
             return DummyClassifier().fit(np.zeros((len(y), 1)), y)
-        with naming("X", of_task("what estimator takes", name)):
-            try:
-                return self._fitted(X, y)
-            except ValueError:
-                many = np.resize(np.arange(len(y)), FEW * len(y))
-                if len(y) >= FEW or self.prior_ is None:
-                    raise
-                self._fitted(safe_indexing(X, many), y[many])  # raises, if not for their number
+        try:
+            return self._fitted(X, y)
+        except Exception as error:
+            if isinstance(error, ValueError) and self._for_their_number(X, y):
                 return self.prior_
+            if name is not None:
+                error.add_note(f"Raised for the {len(y)} rows of task {shown(name)}")
+            raise
+
+    def _for_their_number(self, X, y):
+        """Whether the rows are too few: the same ones, often enough, can be fitted."""
+        if len(y) >= FEW or self.prior_ is None:
+            return False
+        many = np.resize(np.arange(len(y)), FEW * len(y))
+        try:
+            self._fitted(safe_indexing(X, many), y[many])
+        except ValueError:
+            return False
+        return True
 
     def _fitted(self, X, y):
         model = clone(self._final).fit(X, y)
@@ -124,33 +133,34 @@ class Local(Baseline):
         return model
 
     def _predict(self, asked):
+        self._check_known(asked)
         asked = replace(asked, X=self._transformed(asked.X))
-        parts = [(rows, self._of(model, asked).predict(X)) for (model,), rows, X in asked.by_task()]
+        parts = [(rows, model.predict(X)) for (model,), rows, X in asked.by_task()]
         return _put_together(parts)
 
     def _predict_proba(self, asked):
+        self._check_known(asked)
         if self._has_own_classes and asked.groups is not None:
             classes = _all_classes(self._served.known)
         else:
             classes = self.classes_
         asked, parts = replace(asked, X=self._transformed(asked.X)), []
         for (model,), rows, X in asked.by_task():
-            proba = self._of(model, asked).predict_proba(X)
+            proba = model.predict_proba(X)
             parts.append((rows, in_columns(proba, model.classes_, classes)))
         return _put_together(parts)
 
     def _transformed(self, X):
         return X if self._steps is None else self._steps.transform(X)
 
-    def _of(self, model, asked):
-        if model is None:
-            which = "the rows name no task" if asked.groups is None else "a task was never learned"
-            raise ValueError(
-                f"{which}, and the prior knows no classes: each task has its own; learn it first "
-                f"by fit_adapt{'' if asked.groups is None else ', ids so far: '}"
-                f"{'' if asked.groups is None else shown(self.tasks_)}"
-            )
-        return model
+    def _check_known(self, asked):
+        """Where each task has classes of its own, no prior serves an unknown one."""
+        for (model,), rows, _ in asked.by_task():
+            if model is None:
+                what = "the rows name no task, and fit_adapt was given none without an id"
+                if asked.groups is not None:
+                    what = f"task {shown(asked.groups[rows[0]])} was never learned"
+                raise ValueError(f"{what}, and the prior knows no classes: each task has its own")
 
 
 def _all_classes(tasks):

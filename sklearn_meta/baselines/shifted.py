@@ -156,14 +156,17 @@ class Shifted(Shifting):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklearn.ensemble import HistGradientBoostingRegressor
-    >>> from sklearn_meta.baselines import Pooled, Shifted
+    >>> from sklearn_meta.baselines import Shifted
     >>> from sklearn_meta.datasets import load_countries
     >>> tasks = load_countries()
     >>> shifted = Shifted(HistGradientBoostingRegressor()).fit(tasks[:100])
-    >>> X, y = tasks[100]
-    >>> before = shifted.score(X[5:], y[5:])
-    >>> bool(shifted.fit_adapt(X[:5], y[:5]).score(X[5:], y[5:]) > before)
+    >>> is_support = np.arange(tasks.n_rows) % 2 == 0
+    >>> query = tasks.select(~is_support)[100:]
+    >>> before = shifted.score(query.X, query.y, groups=query.groups)
+    >>> shifted = shifted.fit_adapt(tasks.select(is_support)[100:])
+    >>> bool(shifted.score(query.X, query.y, groups=query.groups) > before)
     True
     """
 

@@ -77,13 +77,16 @@ class Stacked(Shifting):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklearn.ensemble import HistGradientBoostingRegressor
     >>> from sklearn_meta.baselines import Stacked
     >>> from sklearn_meta.datasets import load_countries
     >>> tasks = load_countries()
     >>> stacked = Stacked(HistGradientBoostingRegressor(), random_state=0).fit(tasks[:100])
-    >>> X, y = tasks[100]
-    >>> bool(stacked.fit_adapt(X[:5], y[:5]).score(X[5:], y[5:]) > 0.9)
+    >>> is_support = np.arange(tasks.n_rows) % 2 == 0
+    >>> stacked = stacked.fit_adapt(tasks.select(is_support)[100:])
+    >>> query = tasks.select(~is_support)[100:]
+    >>> bool(stacked.score(query.X, query.y, groups=query.groups) > 0.9)
     True
     """
 

