@@ -16,8 +16,6 @@ ALL = [Pooled, Shifted, Local, Stacked]
 INNER = [
     HistGradientBoostingRegressor(max_iter=30, min_samples_leaf=5),
     HistGradientBoostingClassifier(max_iter=30, min_samples_leaf=5),
-    Ridge(),
-    LogisticRegression(max_iter=5000),
     make_pipeline(StandardScaler(), Ridge()),
     make_pipeline(StandardScaler(), LogisticRegression()),
 ]

@@ -6,7 +6,7 @@ from conftest import make_problem
 from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_meta.baselines import Local
@@ -26,9 +26,13 @@ def test_it_is_a_loop_over_tasks(kind, estimator):
     local = Local(estimator).fit(tasks)
     found = np.empty_like(tasks.y)
     found[shuffled] = local.predict(tasks.X[shuffled], tasks.groups[shuffled])
+    final, scaler = estimator, None
+    if isinstance(estimator, Pipeline):  # the steps before the last see the rows of all tasks
+        scaler, final = StandardScaler().fit(tasks.X), estimator[-1]
     for i, (X, y) in enumerate(tasks):
         rows = slice(tasks.offsets[i], tasks.offsets[i + 1])
-        model = clone(estimator).fit(X, y)
+        X = X if scaler is None else scaler.transform(X)
+        model = clone(final).fit(X, y)
         np.testing.assert_array_equal(found[rows], model.predict(X))
         if is_classifier(estimator):
             proba = local.predict_proba(X, tasks.groups[rows])
@@ -53,11 +57,11 @@ def test_too_few_rows_get_the_training_mean():
 
 def test_what_is_wrong_with_few_rows_is_no_matter_of_their_number():
     X, y, groups = make_problem("regression").rows
-    local = Local(Ridge()).fit(X, y, groups)
     with pytest.raises(ValueError, match="NaN"):
-        local.fit_adapt(np.full((2, 3), np.nan), y[:2])
+        Local(Ridge()).fit(X, y, groups).fit_adapt(np.full((2, 3), np.nan), y[:2])
+    local = Local(Ridge(alpha=-1.0), adapt_training_tasks=False).fit(X, y, groups)
     with pytest.raises(ValueError, match="'alpha'"):
-        local.set_params(estimator__alpha=-1.0).fit_adapt(X[:2], y[:2])
+        local.fit_adapt(X[:2], y[:2])
 
 
 def test_classes_of_their_own():
