@@ -262,6 +262,8 @@ def _bounds(meta):
 def _predict(meta, X, y, n, rows, output):
     """Mean and standard deviation (points,) of one output, after the first n rows."""
     adapted, learned = copy.copy(meta), meta._served.learned
+    if not hasattr(X, "columns"):  # the rows were checked, in which they lost their names
+        vars(adapted).pop("feature_names_in_", None)
     adapted.fit_adapt(safe_indexing(X, np.arange(n)), y[:n])
     knows = has_std(learned)
     ask = adapted.predict_proba if learned.encoder.is_classifier else adapted.predict

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._messages import listed, shown
+from ..model_selection import few_shot_curve
 from ._plotting import COLOURS, GREY, merged, several_axes
 
 PARTS = "contestants", "n_shots", "scoring", "mean", "interval", "hurt"
@@ -36,8 +37,14 @@ class FewShotCurveDisplay:
 
     Examples
     --------
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from sklearn_meta.baselines import Shifted
+    >>> from sklearn_meta.datasets import load_countries
     >>> from sklearn_meta.inspection import FewShotCurveDisplay
-    >>> display = FewShotCurveDisplay.from_result(result, hurt=True)  # doctest: +SKIP
+    >>> from sklearn_meta.model_selection import few_shot_curve
+    >>> curve = few_shot_curve(Shifted(LinearRegression()), load_countries(), cv=3, baselines=None)
+    >>> FewShotCurveDisplay.from_result(curve, hurt=True).ax_.get_ylabel()
+    'r2'
     """
 
     def __init__(self, result):
@@ -90,8 +97,6 @@ class FewShotCurveDisplay:
         -------
         FewShotCurveDisplay
         """
-        from ..model_selection import few_shot_curve
-
         return cls.from_result(few_shot_curve(estimator, X, y, **parameters), ax=ax, hurt=hurt)
 
     def plot(self, ax=None, *, scoring=None, hurt=False, line_kw=None, band_kw=None):

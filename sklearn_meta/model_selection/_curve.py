@@ -237,14 +237,14 @@ class FewShotCurve(Cached):
         -------
         int or None
             With so many rows, and with all larger numbers that were tried, the first contestant is
-            better than no adaptation and than the best baseline, and adapting does not hurt most
+            better than no adaptation and than the best baseline, and does not clearly hurt most
             tasks. None: there is no such number.
         """
         pays = None
         for k in reversed([k for k in self.n_shots if k and self.served[self._shot(k)].any()]):
             rivals = self.against_baseline(k, scoring), self.against_prior(k, scoring)
             rivals = [each for each in rivals if each is not None]
-            hurts_most = self.hurt_at(k, scoring).share > MOST
+            hurts_most = self.hurt_at(k, scoring).low > MOST
             if not rivals or hurts_most or any(each.word != "better" for each in rivals):
                 break
             pays = k

@@ -44,14 +44,14 @@ def _headline(curve, name):
         if (against := curve.against_baseline(k, name)) is not None
     }
     better, worse = ([k for k in words if words[k] == w] for w in ("better", "worse"))
-    if worse and not better:
-        return f"Verdict: {who} is not worth it: {_losers(curve, name, worse)}"
-    if worse:
+    if better and worse:
         return (
             f"Verdict: {who} is better than each baseline with {_list(better)}, but "
             f"{_losers(curve, name, worse)}"
         )
-    if better:
+    if worse:
+        return f"Verdict: {who} is not worth it: {_losers(curve, name, worse)}"
+    if better and max(better) > 0:
         return (
             f"Verdict: {who} is better than each baseline with {_list(better)}, but does not pay "
             "from any number of rows on."
@@ -59,8 +59,7 @@ def _headline(curve, name):
     if not words:
         return f"Verdict: what {who} is shown of a task does not help it."
     return (
-        f"Verdict: {who} is no better than the best baseline at any number of rows: take the "
-        "simplest."
+        f"Verdict: {who} is no better than the best baseline with any row shown: take the simplest."
     )
 
 

@@ -166,3 +166,12 @@ def test_a_class_that_is_none(multiclass):
     for target in (None, "yes"):
         with pytest.raises(ValueError, match=r"expected one of the classes \[0, 1, 2\]"):
             draw(meta, *multiclass.new, feature=0, target=target)
+
+
+def test_named_columns_of_a_network_without_steps(regression):
+    X, y, groups = regression.rows
+    X_new, y_new = regression.new
+    named = regression.meta().fit(pd.DataFrame(X, columns=["a", "b", "c"]), y, groups)
+    display = draw(named, pd.DataFrame(X_new, columns=["a", "b", "c"]), y_new, feature="b")
+    bare = draw(regression.meta().fit(X, y, groups), X_new, y_new, feature=1)
+    np.testing.assert_allclose(display.mean, bare.mean, rtol=1e-6)

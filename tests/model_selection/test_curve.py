@@ -149,7 +149,7 @@ def test_the_verdict_is_against_us_where_it_must_be(values):
 def test_no_difference_is_said(values):
     values[:] = values[:1, :1] + 1e-3 * np.random.default_rng(1).normal(size=values.shape)
     curve = curve_of({"score": MeanScore(values)})
-    assert "no better than the best baseline at any number of rows" in curve.verdict()
+    assert "no better than the best baseline with any row shown" in curve.verdict()
     assert curve.verdict().count("no different from") == 5  # three baselines, two priors
 
 
@@ -158,6 +158,17 @@ def test_what_pays_with_some_rows_only(values):
     curve = curve_of({"score": MeanScore(values)})
     assert "better than each baseline with 2 rows" in curve.verdict()
     assert "trees is better with 0 and 5 rows" in curve.verdict()
+
+
+def test_better_on_average_is_not_enough_if_most_are_hurt(values):
+    values[1:] -= 3
+    values[0, 1:] = values[0, 0] - 0.1
+    values[0, 1:, :10] += 30
+    curve = curve_of({"score": MeanScore(values)})
+    assert curve.hurt_at(5).share == pytest.approx(50 / 60)
+    assert curve.against_prior(5).word == "better"
+    assert curve.pays_from() is None
+    assert "ours is better than each baseline with 0, 2 and 5 rows, but does not pay" in repr(curve)
 
 
 def test_alone_it_is_compared_with_no_rows(values):
