@@ -213,7 +213,7 @@ def _folds(cv, tasks, random_state):
             )
         cv = KFold(n_splits, shuffle=True, random_state=random_state)
     numbers = np.arange(len(tasks))
-    folds = [(np.sort(a), np.sort(b)) for a, b in check_cv(cv).split(numbers)]
+    folds = [(np.unique(a), np.unique(b)) for a, b in check_cv(cv).split(numbers)]
     for train, test in folds:
         both = np.intersect1d(train, test)
         if len(both):
@@ -258,10 +258,8 @@ def _assembled(given, contestants, folds, trial, outcomes, error_score):
             who, fold = divmod(number, len(folds))
             total[who][:, held_out[fold]] += outcome.values[name]
         values[name] = total[:, :, tested] / times[tested, None]
-    served, n_query = (
-        supports.served[:, tested],
-        np.bincount(supports.task[supports.query(0)], minlength=len(tasks)),
-    )
+    served = supports.served[:, tested]
+    n_query = np.bincount(supports.task[supports.query(0)], minlength=len(tasks))
     results = trial.results(values, tasks, tested)
     return FewShotCurve(
         [contestant.name for contestant in contestants],
