@@ -19,7 +19,7 @@ from sklearn_meta import MetaLearner
 from sklearn_meta.model_selection import few_shot_curve
 
 SHOTS = 0, 1, 2, 5, 10, 20
-FEW = {"egsingle": (0, 1, 2, 3)}  # most children have 4 rows
+FEW = {"egsingle": (0, 1, 2, 3), "vowels": (0, 1, 2, 5, 10)}  # of 4 and 20 rows
 MLPS = {
     "regression": MLPRegressor(hidden_layer_sizes=(64, 64)),
     "classification": MLPClassifier(hidden_layer_sizes=(64, 64)),
@@ -50,6 +50,8 @@ def in_short(name, curve):
     cells = []
     for k in curve.n_shots:
         paired = curve.against_baseline(k)
+        if paired is None:  # no task is large enough
+            continue
         best = curve.best_baseline(k)
         cells.append(f"{k}: {paired.word} {paired.mean:+.3f} ({best})")
     return f"{name:22s} pays from {curve.pays_from()!s:5s} " + ", ".join(cells)
