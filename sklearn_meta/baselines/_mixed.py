@@ -10,6 +10,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from .._compat import safe_indexing
 from .._meta_learner import MetaLearner
 from ._left_out import probabilities
 
@@ -91,8 +92,8 @@ class Mixed:
 
 def numbers_of(X):
     """An unfitted transformer of rows like X to finite numbers."""
-    columns = list(X.columns) if hasattr(X, "columns") else list(range(X.shape[1]))
-    is_number = [_is_number(X[c] if hasattr(X, "columns") else X[:, c]) for c in columns]
+    columns = list(range(X.shape[1]))  # by place: names that are integers would be taken for it
+    is_number = [_is_number(safe_indexing(X, c, axis=1)) for c in columns]
     numbers = [c for c, yes in zip(columns, is_number, strict=True) if yes]
     others = [c for c, yes in zip(columns, is_number, strict=True) if not yes]
     return make_column_transformer(

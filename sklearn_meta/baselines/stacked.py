@@ -271,7 +271,10 @@ def beside(X, further):
         return np.hstack([X, further])
     names = [f"support_{i}" for i in range(further.shape[1])]
     if not all(isinstance(name, str) for name in X.columns):
-        return np.hstack([np.asarray(X), further])
+        n = X.shape[1]  # such names are none to scikit-learn, and dtypes are kept
+        X = X.set_axis(range(n), axis=1)
+        X[list(range(n, n + further.shape[1]))] = further
+        return X
     while set(names) & set(X.columns):
         names = [f"_{name}" for name in names]
     if hasattr(X, "iloc"):

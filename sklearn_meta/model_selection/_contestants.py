@@ -82,6 +82,12 @@ class Contestant:
         inner = meta_learner_in(self.estimator) or self.estimator
         return getattr(inner, "task_feature", None) is not None
 
+    @property
+    def can_be_told_tasks(self):
+        """Whether a MetaLearner within learns, from rows and groups, of which task each row is."""
+        has_inner = meta_learner_in(self.estimator) is not None
+        return not has_inner or self.has_task_column or takes_groups(self.estimator, "fit")
+
     def _adapting(self, fitted):
         def learn(support, query):
             adapted = copy.deepcopy(fitted)  # what is known of tasks is not to be known next time

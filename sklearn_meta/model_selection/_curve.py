@@ -27,8 +27,8 @@ class Paired(NamedTuple):
 
     @property
     def word(self):
-        """ "better", "worse" or "no different", by the 95% interval."""
-        if np.isnan(self.mean):
+        """ "better", "worse" or "no different", by the 95% interval; "unknown" without one."""
+        if np.isnan([self.mean, self.low]).any():
             return "unknown"
         if self.low > 0:
             return "better"
@@ -158,7 +158,7 @@ class FewShotCurve(Cached):
         its = self._number(other), self._shot(n_shots if other_shots is None else other_shots)
         among = self._there(name, *ours) & self._there(name, *its)
         our, other = (self._statistic(name, key, among) for key in (ours, its))
-        gain = self._estimate(lambda weights: our(weights) - other(weights))
+        gain = self._estimate(lambda weights: our(weights) - other(weights), among)
         return Paired(*gain, int(among.sum()))
 
     def hurt(self, scoring=None, against="prior", contestant=None):
@@ -176,7 +176,8 @@ class FewShotCurve(Cached):
         Returns
         -------
         ndarray of shape (n_shots, 3)
-            The share and its 95% interval; NaN where there is nothing to compare with.
+            The share and its 95% interval; NaN where there is nothing to compare with. Of "r2" a
+            task is hurt if its squared error is larger.
         """
         found = [self.hurt_at(k, scoring, against, contestant) for k in self.n_shots]
         return np.array([h[:3] for h in found])
@@ -195,15 +196,15 @@ class FewShotCurve(Cached):
         its = self._rival(name, n_shots, against, ours[0])
         if its is None or its == ours:
             return Hurt(*[np.nan] * 4)
-        scores = self.scores[name]
-        lost = scores[its] - scores[ours]  # (tasks,)
-        there = np.isfinite(lost)
+        there = self._there(name, *ours) & self._there(name, *its)
         if not there.any():
             return Hurt(*[np.nan] * 4)
+        our, other = (self.results[name].each(*key, there) for key in (ours, its))  # (tasks,)
+        lost = other - our
         is_hurt = there & (np.where(there, lost, 0) > 0)
         over = partial(MeanScore(is_hurt[None, None]).over, contestant=0, number=0, among=there)
         by = lost[is_hurt].mean() if is_hurt.any() else 0.0
-        return Hurt(*self._estimate(over), float(by))
+        return Hurt(*self._estimate(over, there), float(by))
 
     def best_baseline(self, n_shots, scoring=None):
         """The baseline with the best mean at a number of shots; None where there is none."""
@@ -236,12 +237,12 @@ class FewShotCurve(Cached):
         Returns
         -------
         int or None
-            With so many rows, and with all larger numbers that were tried, the first contestant is
-            better than no adaptation and than the best baseline, and does not clearly hurt most
-            tasks. None: there is no such number.
+            With so many rows, and with all larger numbers that two tasks or more have, the first
+            contestant is better than no adaptation and than the best baseline, and does not clearly
+            hurt most tasks. None: there is no such number.
         """
         pays = None
-        for k in reversed([k for k in self.n_shots if k and self.served[self._shot(k)].any()]):
+        for k in reversed([k for k in self.n_shots if k and self._serves_some(k)]):
             rivals = self.against_baseline(k, scoring), self.against_prior(k, scoring)
             rivals = [each for each in rivals if each is not None]
             hurts_most = self.hurt_at(k, scoring).low > MOST
@@ -308,7 +309,10 @@ class FewShotCurve(Cached):
         name = self._name(scoring)
         if name not in self._intervals:
             _, *shape = self._shape
-            found = [self._estimate(self._statistic(name, key)) for key in np.ndindex(*shape)]
+            found = [
+                self._estimate(self._statistic(name, key), self._there(name, *key))
+                for key in np.ndindex(*shape)
+            ]
             self._intervals[name] = np.reshape(found, (*shape, 3))
         return self._intervals[name]
 
@@ -319,9 +323,11 @@ class FewShotCurve(Cached):
         over = self.results[name].over
         return partial(over, contestant=contestant, number=number, among=among)
 
-    def _estimate(self, statistic):
-        """A statistic of weights of tasks, and its 95% interval."""
+    def _estimate(self, statistic, among):
+        """A statistic of weights of tasks, and its 95% interval; NaN where `among` is no two."""
         found = float(statistic(np.ones((1, len(self.task_ids))))[0])
+        if np.count_nonzero(among) < 2:  # every draw has the same task: no interval would be wide
+            return found, np.nan, np.nan
         blocks = np.split(self._draws, range(BLOCK, len(self._draws), BLOCK))
         drawn = np.concatenate([statistic(block.astype(float)) for block in blocks])
         drawn = drawn[np.isfinite(drawn)]
@@ -347,6 +353,10 @@ class FewShotCurve(Cached):
             return (contestant, self._shot(0)) if 0 in self.n_shots else None
         best = self.best_baseline(n_shots, name)
         return None if best is None else (self._number(best), self._shot(n_shots))
+
+    def _serves_some(self, n_shots):
+        """Whether there are tasks enough to tell anything."""
+        return np.count_nonzero(self.served[self._shot(n_shots)]) > 1
 
     def _there(self, name, contestant, number):
         """Tasks that have a score, mask (tasks,)."""

@@ -175,7 +175,7 @@ def _contestants(estimator, given, params, baselines, random_state):
     for name, each in _named(baselines).items():
         if not hasattr(each, "fit") or isinstance(each, type):
             raise TypeError(f"baselines has {shown(each)}, expected an estimator")
-        if name in named:
+        while name in named:
             name = f"{name} (baseline)"
         named[name] = each
     return [
@@ -188,6 +188,8 @@ def _named(baselines):
     if baselines is None:
         return {}
     if isinstance(baselines, dict):
+        if not all(isinstance(name, str) for name in baselines):
+            raise TypeError(f"names of baselines must be strings, got {shown(list(baselines))}")
         return baselines
     if hasattr(baselines, "fit") or isinstance(baselines, str) or not np.iterable(baselines):
         raise TypeError(

@@ -45,6 +45,12 @@ class Given:
         as_collection = self.as_collection or not by_rows
         params = self._sorted(params)
         contestant = Contestant(name, estimator, self.tasks, as_collection, params)
+        if not as_collection and not contestant.can_be_told_tasks:
+            raise ValueError(
+                f"{name} cannot be told the task of each row, and its MetaLearner would take all "
+                "for one: name their column by task_feature, put the steps inside MetaLearner, or "
+                "request groups with metadata routing enabled"
+            )
         if self.X is None or not contestant.has_task_column:
             return contestant
         tasks = replace(self.tasks, X=self.X)
@@ -82,6 +88,9 @@ def given_tasks(estimator, X, y, groups, at_least=2):
         tasks = X if isinstance(X, TaskCollection) else TaskCollection.from_tasks(X)
         given = Given(tasks, None, True, np.arange(tasks.n_rows))
     tasks = given.tasks
+    if tasks.y.ndim == 2 and tasks.y.shape[1] == 1:  # estimators differ in what they return then
+        tasks = replace(tasks, y=tasks.y[:, 0])
+        given = replace(given, tasks=tasks)
     if len(tasks) < at_least:
         raise ValueError(f"there must be {at_least} tasks or more, found {len(tasks)}")
     if not is_classifier(estimator):

@@ -145,7 +145,7 @@ class KShotGroupKFold(BaseCrossValidator):
         if self.stratify is True and y is None:
             raise ValueError("stratify=True needs the classes of the rows, y is None")
         by_class = is_classes if self.stratify == "auto" else self.stratify
-        y = np.asarray(y)[tasks.y] if by_class else np.zeros(tasks.n_rows, int)
+        y = np.ravel(y)[tasks.y] if by_class else np.zeros(tasks.n_rows, int)
         return TaskCollection(tasks.X, y, tasks.offsets, tasks.task_ids)
 
     def _shown(self, tasks, random_state):

@@ -131,6 +131,10 @@ class MeanScore:
         """The score of each task, (contestants, n_shots, tasks)."""
         return self.values
 
+    def each(self, contestant, number, among):
+        """The score of each task of a mask (tasks,), NaN elsewhere; comparable over numbers."""
+        return np.where(among, self.values[contestant, number], np.nan)
+
     def filled(self, served, error_score):
         """The same with a score where a contestant has none of a task that is served."""
         if error_score == "raise" or np.isnan(error_score):
@@ -164,13 +168,20 @@ class R2Score:
 
     def of_tasks(self):
         """1 minus each task's share of the errors, so that the mean over tasks is the R2 of all."""
-        there = np.isfinite(self.errors).all(axis=-1, keepdims=True)  # (contestants, n_shots, t, 1)
-        counts = there.sum(axis=2, keepdims=True)
-        n, total, squares = (
-            np.where(there, moment, 0).sum(axis=2, keepdims=True) for moment in self.moments
-        )
+        there = np.isfinite(self.errors).all(axis=-1)  # (contestants, n_shots, tasks)
+        found = [self.each(*key, there[key]) for key in np.ndindex(there.shape[:2])]
+        return np.reshape(found, there.shape)
+
+    def each(self, contestant, number, among):
+        """The same of the tasks of a mask (tasks,), which share all errors; NaN elsewhere.
+
+        Numbers of shots are comparable where `among` is the same: larger ones have fewer tasks, and
+        so another sum of squares.
+        """
+        errors = np.where(among[:, None], self.errors[contestant, number], np.nan)
+        n, total, squares = self.moments[:, among].sum(axis=1)  # (outputs,)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (1 - counts * self.errors / (squares - total**2 / n)).mean(axis=-1)
+            return (1 - among.sum() * errors / (squares - total**2 / n)).mean(axis=-1)
 
     def filled(self, served, error_score):
         """The same with a score where a contestant has none of a task that is served."""

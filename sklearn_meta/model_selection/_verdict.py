@@ -32,17 +32,22 @@ def in_words(curve, name):
 
 def _headline(curve, name):
     who, pays = curve.contestants[0], curve.pays_from(name)
-    if len(curve.contestants) == 1:
-        rival = "no adaptation"
-    else:
-        rival = "no adaptation and than each baseline"
+    words, alone = _words(curve, name, curve.against_baseline), False
     if pays is not None:
-        return f"Verdict: {who} pays from {_rows(pays)} on: it is better there than {rival}."
-    words = {
-        k: against.word
-        for k in curve.n_shots
-        if (against := curve.against_baseline(k, name)) is not None
-    }
+        rivals = [
+            *["no adaptation"] * (curve.against_prior(pays, name) is not None),
+            *["each baseline"] * (pays in words),
+        ]
+        return (
+            f"Verdict: {who} pays from {_rows(pays)} on: it is better there than "
+            f"{' and than '.join(rivals)}."
+        )
+    if not words:
+        words, alone = _words(curve, name, curve.against_prior), True
+    if not words:
+        return f"Verdict: none, for there is nothing to compare {who} with."
+    if alone:
+        return _headline_alone(who, words)
     better, worse = ([k for k in words if words[k] == w] for w in ("better", "worse"))
     if better and worse:
         return (
@@ -56,11 +61,32 @@ def _headline(curve, name):
             f"Verdict: {who} is better than each baseline with {_list(better)}, but does not pay "
             "from any number of rows on."
         )
-    if not words:
-        return f"Verdict: what {who} is shown of a task does not help it."
+    shown = [k for k in words if k]
+    if better and not shown:
+        return (
+            f"Verdict: {who} is better than each baseline with {_list(better)}; no more were tried."
+        )
     return (
-        f"Verdict: {who} is no better than the best baseline with any row shown: take the simplest."
+        f"Verdict: {who} is no better than the best baseline with "
+        f"{'any row' if shown else 'no row'} shown: take the simplest."
     )
+
+
+def _words(curve, name, compared):
+    """By number of shots how the judged compares, where that is known."""
+    found = {k: compared(k, name) for k in curve.n_shots}
+    return {k: p.word for k, p in found.items() if p is not None and p.word != "unknown"}
+
+
+def _headline_alone(who, words):
+    """Where there is no baseline, but no rows shown."""
+    better = [k for k in words if words[k] == "better"]
+    if better:
+        return (
+            f"Verdict: {who} is better than no adaptation with {_list(better)}, but does not pay "
+            "from any number of rows on."
+        )
+    return f"Verdict: what {who} is shown of a task does not help it."
 
 
 def _losers(curve, name, shots):
@@ -82,15 +108,19 @@ def _sentence(curve, name, number):
     if (prior := curve.against_prior(k, name)) is not None:
         parts.append(_compared(prior, "no rows"))
         parts.append(_hurt(curve, name, k, rival is not None))
-    found = "; ".join(parts) or "nothing to compare with"
+    found = "; ".join(filter(None, parts)) or "nothing to compare with"
     n_tasks = np.count_nonzero(curve.served[number])
     if n_tasks < len(curve.task_ids):
-        found = f"of {n_tasks} tasks, {found}"
+        found = f"of {n_tasks} {'task' if n_tasks == 1 else 'tasks'}, {found}"
     return f"  {_rows(k)}: {found}."
 
 
 def _compared(paired, other):
     """A difference in words: "better than ... by ..." """
+    if np.isnan(paired.mean):
+        return ""
+    if paired.word == "unknown":
+        return f"{paired.mean:+.3f} against {other}, of which a single task tells no more"
     interval = f"[{_number(paired.low)}, {_number(paired.high)}]"
     if paired.word == "worse":
         interval = f"[{_number(-paired.high)}, {_number(-paired.low)}]"
@@ -101,8 +131,10 @@ def _compared(paired, other):
 
 def _hurt(curve, name, k, has_baselines):
     prior, baseline = (curve.hurt_at(k, name, against) for against in ("prior", "baseline"))
+    if np.isnan(prior.share):
+        return ""
     text = f"hurts {prior.share:.0%} of tasks{_by(prior)}"
-    if has_baselines:
+    if has_baselines and not np.isnan(baseline.share):
         text += f", {baseline.share:.0%} do worse than by that baseline{_by(baseline)}"
     return text
 
@@ -138,7 +170,9 @@ def _cell(mean, low, high):
     if np.isnan(mean):
         return "-"
     if abs(mean) < 10:
-        return f"{mean:.3f} [{low:.2f}, {high:.2f}]"
+        return f"{mean:.3f}" + ("" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]")
+    if np.isnan(low):
+        return f"{mean:.4g}"
     return f"{mean:.4g} [{low:.3g}, {high:.3g}]"
 
 

@@ -159,3 +159,20 @@ def test_random_state_makes_it_repeatable():
     )
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("names", [[5, 7, 9], [2, 1, 0]])
+def test_names_that_are_integers_are_no_places(names):
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(6), 8)
+    X = pd.DataFrame(rng.normal(size=(48, 3)))
+    X[2] = pd.Categorical(np.where(X[2] > 0, "a", "b"))
+    y = X[0].to_numpy() + rng.normal(size=6)[groups]
+    trees = HistGradientBoostingRegressor(max_iter=3)
+    named = X.set_axis(list("abc"), axis=1)
+    expected = Stacked(trees, random_state=0).fit(named, y, groups).predict(named, groups)
+    X.columns = names
+    found = Stacked(trees, random_state=0).fit(X, y, groups).predict(X, groups)
+    np.testing.assert_allclose(found, expected)

@@ -257,3 +257,48 @@ def test_a_score_that_is_missing_everywhere_is_no_warning(values):
 def test_what_is_not_there_is_named(call, match, curve):
     with pytest.raises(ValueError, match=match):
         call(curve)
+
+
+def test_who_is_shown_rows_and_does_not_learn_is_not_hurt_by_them():
+    """Larger numbers of shots have fewer tasks, whose targets vary less."""
+    served = np.ones((2, N_TASKS), bool)
+    served[1, 40:] = False
+    errors = np.broadcast_to(np.ones((N_TASKS, 1)), (1, 2, N_TASKS, 1)).copy()
+    errors[:, ~served] = np.nan
+    squares = np.where(np.arange(N_TASKS) < 40, 2.0, 500.0)[:, None]
+    moments = np.stack([np.full((N_TASKS, 1), 5.0), np.zeros((N_TASKS, 1)), squares])
+    curve = curve_of({"r2": R2Score(errors, moments)}, (0, 5), served, ["ours"])
+    assert curve.hurt_at(5) == (0, 0, 0, 0)
+    better = errors.copy()
+    better[:, 1, :40] = np.where(np.arange(40) < 10, 1.5, 0.5)[:, None]
+    curve = curve_of({"r2": R2Score(better, moments)}, (0, 5), served, ["ours"])
+    assert curve.hurt_at(5).share == 0.25
+    assert curve.hurt_at(5).by == pytest.approx(40 * 0.5 / 80)  # of R2 of these tasks
+
+
+def test_one_task_has_no_interval_and_decides_nothing(values):
+    served = np.ones((3, N_TASKS), bool)
+    served[2, 1:] = False
+    values[:, 2, 1:] = np.nan
+    values[0, 2, 0] = -30
+    curve = curve_of({"score": MeanScore(values)}, served=served)
+    assert np.isnan(curve.interval()[:, 2]).all()
+    assert curve.difference(other="trees", n_shots=5).word == "unknown"
+    assert curve.pays_from() == 2
+    assert "nan" not in repr(curve)
+
+
+def test_the_verdict_claims_only_what_was_compared(values):
+    alone = curve_of({"score": MeanScore(values[:1, 2:])}, (5,), contestants=["ours"])
+    assert "Verdict: none, for there is nothing to compare ours with." in repr(alone)
+    no_zero = curve_of({"score": MeanScore(values[:, 1:])}, (2, 5))
+    assert "it is better there than each baseline." in repr(no_zero)
+    failed = values.copy()
+    failed[1:] = np.nan
+    assert "it is better there than no adaptation." in repr(curve_of({"score": MeanScore(failed)}))
+    ours_failed = values.copy()
+    ours_failed[0, 1] = np.nan
+    assert "nan" not in repr(curve_of({"score": MeanScore(ours_failed)}))
+    values[0] += 3
+    none_shown = curve_of({"score": MeanScore(values[:, :1])}, (0,))
+    assert "ours is better than each baseline with 0 rows" in repr(none_shown)

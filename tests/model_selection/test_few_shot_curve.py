@@ -445,3 +445,58 @@ def test_a_dataframe_keeps_its_names(task_frame, regression):
         **OPTIONS,
     )
     assert mean.scoring == ["score"]
+
+
+def _few_rows():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(6), 5)
+    X = rng.normal(size=(30, 2))
+    return X, X[:, 0] + rng.normal(size=6)[groups], groups
+
+
+def test_a_meta_learner_that_cannot_be_told_tasks_is_an_error():
+    from sklearn.neural_network import MLPRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from sklearn_meta import MetaLearner
+
+    X, y, groups = _few_rows()
+    pipe = make_pipeline(StandardScaler(), MetaLearner(MLPRegressor((2,)), max_iter=2))
+    with pytest.raises(ValueError, match="cannot be told the task of each row"):
+        few_shot_curve(pipe, X, y, groups=groups, n_shots=1, baselines=None)
+
+
+def test_targets_in_one_column_are_as_flat_ones():
+    from sklearn.linear_model import Ridge
+
+    from sklearn_meta.baselines import Shifted
+
+    X, y, groups = _few_rows()
+    flat, column = (
+        few_shot_curve(
+            Shifted(Ridge()),
+            X,
+            each,
+            groups=groups,
+            n_shots=(0, 2),
+            baselines=[Ridge()],
+            random_state=0,
+        ).mean()
+        for each in (y, y[:, None])
+    )
+    np.testing.assert_array_equal(flat, column)
+
+
+def test_names_of_baselines_are_strings_and_none_is_lost():
+    from sklearn.linear_model import Ridge
+
+    from sklearn_meta.baselines import Pooled
+
+    X, y, groups = _few_rows()
+    options = {"groups": groups, "n_shots": (0, 1), "n_repeats": 1}
+    baselines = {"Pooled (baseline)": Ridge(), "Pooled": Ridge(2)}
+    curve = few_shot_curve(Pooled(Ridge()), X, y, baselines=baselines, **options)
+    assert len(curve.contestants) == 3
+    with pytest.raises(TypeError, match="names of baselines must be strings"):
+        few_shot_curve(Pooled(Ridge()), X, y, baselines={1: Ridge()}, **options)

@@ -195,3 +195,10 @@ def test_classifiers_see_every_class_there_is(rows):
             LogisticRegression(max_iter=200), X, X[:, 0] > 0, groups=groups, cv=cv
         )
     assert np.all(scores > 0.8)
+
+
+def test_classes_in_one_column_are_as_flat_ones():
+    y, groups = np.tile([0, 1], 12), np.repeat(np.arange(4), 6)
+    cv = KShotGroupKFold(2, n_shots=1, random_state=0)
+    for flat, column in zip(cv.split(y, y, groups), cv.split(y, y[:, None], groups), strict=True):
+        np.testing.assert_array_equal(flat[0], column[0])
