@@ -3,7 +3,7 @@
 from ._adaptation import AdaptationDisplay
 from ._calibration import CalibrationDisplay
 from ._explain_task import TaskExplanation, explain_task
-from ._few_shot_curve import FewShotCurveDisplay
+from ._few_shot_curve_display import FewShotCurveDisplay
 from ._task_map import TaskMap, task_map
 from ._task_map_display import TaskMapDisplay
 from ._training import TrainingDisplay

@@ -14,8 +14,8 @@ from sklearn_meta.baselines import Local, Pooled, Shifted, Stacked, _mixed
 
 ALL = [Pooled, Shifted, Local, Stacked]
 INNER = [
-    HistGradientBoostingRegressor(max_iter=30, min_samples_leaf=5),
-    HistGradientBoostingClassifier(max_iter=30, min_samples_leaf=5),
+    HistGradientBoostingRegressor(max_iter=10, learning_rate=0.5, min_samples_leaf=5),
+    HistGradientBoostingClassifier(max_iter=10, learning_rate=0.5, min_samples_leaf=5),
     make_pipeline(StandardScaler(), Ridge()),
     make_pipeline(StandardScaler(), LogisticRegression()),
 ]
@@ -34,9 +34,16 @@ def assert_every_check_passes(baseline):
     assert len(results) > (45 if is_classifier(baseline) else 42)
 
 
-@pytest.mark.parametrize("estimator", INNER, ids=str)
+@pytest.mark.parametrize("estimator", INNER[:2], ids=str)
 @pytest.mark.parametrize("baseline", ALL)
 def test_every_check_passes(baseline, estimator):
+    assert_every_check_passes(baseline(estimator))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("estimator", INNER[2:], ids=str)
+@pytest.mark.parametrize("baseline", ALL)
+def test_every_check_passes_behind_steps(baseline, estimator):
     assert_every_check_passes(baseline(estimator))
 
 

@@ -161,6 +161,7 @@ def test_random_state_makes_it_repeatable():
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.usefixtures("quick_mixed")
 @pytest.mark.parametrize("names", [[5, 7, 9], [2, 1, 0]])
 def test_names_that_are_integers_are_no_places(names):
     import pandas as pd

@@ -2,8 +2,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
+from sklearn_meta.baselines import Shifted
 from sklearn_meta.inspection import FewShotCurveDisplay
+from sklearn_meta.model_selection import few_shot_curve
 
 pytestmark = pytest.mark.usefixtures("figures")
 
@@ -105,23 +108,16 @@ def test_into_given_axes(figures):
         display.plot(axes[0], hurt=True)
 
 
-def test_of_an_estimator(monkeypatch):
-    import sys
-    import types
-
-    asked = {}
-
-    def few_shot_curve(estimator, X, y=None, **parameters):
-        asked.update(parameters, estimator=estimator, X=X)
-        return Result()
-
-    module = types.ModuleType("sklearn_meta.model_selection")
-    module.few_shot_curve = few_shot_curve
-    monkeypatch.setitem(sys.modules, "sklearn_meta.model_selection", module)
-    display = FewShotCurveDisplay.from_estimator("meta", "tasks", n_shots=(0, 1), hurt=True)
-    assert asked == {"estimator": "meta", "X": "tasks", "n_shots": (0, 1)}
-    assert len(display.lines_) == 3
-    assert len(display.hurt_lines_) == 2
+def test_of_an_estimator(regression):
+    options = {"n_shots": (0, 2), "cv": 2, "baselines": [Shifted(Ridge())], "random_state": 0}
+    display = FewShotCurveDisplay.from_estimator(
+        regression.meta(), regression.tasks, hurt=True, **options
+    )
+    curve = few_shot_curve(regression.meta(), regression.tasks, **options)
+    for line, mean in zip(display.lines_, curve.mean(), strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), mean)
+    for line, against in zip(display.hurt_lines_, ("prior", "baseline"), strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), curve.hurt(against=against)[:, 0])
 
 
 @pytest.mark.parametrize("wrong", [{"r2": 1}, np.zeros(3), None])
