@@ -98,6 +98,7 @@ def test_whatever_goes_wrong_it_is_torn_down(regression):
 
 
 def test_a_progress_bar(regression, capsys):
+    before = threading.enumerate()  # of joblib, where other tests have used processes
     regression.meta(**FIT).set_callbacks(callback.ProgressBar()).fit(regression.tasks)
     assert "MetaLearner - fit" in capsys.readouterr().out
     with pytest.raises(ValueError, match="NaN"):
@@ -106,7 +107,7 @@ def test_a_progress_bar(regression, capsys):
         )
     for thread in threading.enumerate():
         # scikit-learn's own listens, one a bar, for as long as the process lasts
-        if thread is not threading.main_thread() and "_accept" not in thread.name:
+        if thread not in before and "_accept" not in thread.name:
             thread.join(20)  # what draws a bar ends once it has drawn the end
             assert not thread.is_alive()
 

@@ -858,12 +858,12 @@ def test_a_fit_resolves_its_input_once(regression, monkeypatch):
 
         monkeypatch.setattr(module, name, call)
 
-    counted(_input, "_kind")
+    counted(_input, "kind_of")
     counted(_input, "validate_data")
     counted(_collection, "sort_by_task")
     counted(_input, "check_groups")
     regression.meta().fit(*regression.rows)
-    assert counts == {"_kind": 1, "validate_data": 1, "sort_by_task": 1}
+    assert counts == {"kind_of": 1, "validate_data": 1, "sort_by_task": 1}
 
 
 def with_singletons(problem):
