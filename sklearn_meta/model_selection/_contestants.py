@@ -85,8 +85,10 @@ class Contestant:
     @property
     def can_be_told_tasks(self):
         """Whether a MetaLearner within learns, from rows and groups, of which task each row is."""
-        has_inner = meta_learner_in(self.estimator) is not None
-        return not has_inner or self.has_task_column or takes_groups(self.estimator, "fit")
+        if meta_learner_in(self.estimator) is None or self.has_task_column:
+            return True
+        named = any(name.endswith("groups") for name in self.params)
+        return named or takes_groups(self.estimator, "fit")
 
     def _adapting(self, fitted):
         def learn(support, query):
