@@ -48,8 +48,8 @@ class Given:
         if not as_collection and not contestant.can_be_told_tasks:
             raise ValueError(
                 f"{name} cannot be told the task of each row, and its MetaLearner would take all "
-                "for one: name their column by task_feature, put the steps inside MetaLearner, or "
-                "request groups with metadata routing enabled"
+                "for one: name their column by task_feature, put the steps inside MetaLearner, "
+                "pass params, {'metalearner__groups': groups}, or enable metadata routing"
             )
         if self.X is None or not contestant.has_task_column:
             return contestant
