@@ -275,8 +275,10 @@ class FewShotCurve(Cached):
             gain_low, gain_high (of the first contestant over this one, paired); hurt, hurt_low,
             hurt_high, hurt_by (of this one's tasks by adaptation, against no row shown).
         """
-        import pandas as pd
-
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("to_frame makes a pandas DataFrame: pip install pandas") from error
         return pd.DataFrame([self._row(*key) for key in np.ndindex(self._shape)])
 
     def __repr__(self):

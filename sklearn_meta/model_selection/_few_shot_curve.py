@@ -8,11 +8,11 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
-from .._arguments import check_values
+from .._arguments import check_values, naming
 from .._compat import StrOptions
 from .._messages import shown, warn
 from ._curve import FewShotCurve
-from ._given import given_tasks, shots_by_class
+from ._given import check_varies, given_tasks, shots_by_class
 from ._nested import SHOTS_CONSTRAINTS, check_n_shots, nested_supports
 from ._rivals import auto_baselines
 from ._scores import resolve_scoring
@@ -150,6 +150,8 @@ def few_shot_curve(
     random_state = check_random_state(random_state)
     given = given_tasks(estimator, X, y, groups)
     scorers, shots = resolve_scoring(scoring, estimator), check_n_shots(n_shots)
+    if "r2" in scorers.values():
+        check_varies(given.tasks.y)
     contestants = _contestants(estimator, given, params, baselines, random_state)
     folds = _folds(cv, given.tasks, random_state)
     by_class = shots_by_class(stratify, estimator, given.tasks)
@@ -211,12 +213,21 @@ def _folds(cv, tasks, random_state):
         n_splits = 5 if cv is None else cv
         if not 2 <= n_splits <= len(tasks):
             raise ValueError(
-                f"cv={cv} must be 2 folds or more, and no more than the tasks; found {len(tasks)}"
+                f"cv={n_splits} must be 2 folds or more, and no more than the tasks; found "
+                f"{len(tasks)} tasks"
             )
         cv = KFold(n_splits, shuffle=True, random_state=random_state)
-    numbers = np.arange(len(tasks))
-    folds = [(np.unique(a), np.unique(b)) for a, b in check_cv(cv).split(numbers)]
+    with naming("cv", "folds, a splitter or (train, test) numbers of tasks"):
+        splits = check_cv(cv).split(np.arange(len(tasks)))
+        folds = [tuple(np.unique(np.asarray(some, int)) for some in split) for split in splits]
+    if not folds:
+        raise ValueError("cv has no folds")
     for train, test in folds:
+        wrong = [i for i in (*train, *test) if not 0 <= i < len(tasks)]
+        if wrong:
+            raise ValueError(
+                f"cv has task {wrong[0]}, but there are {len(tasks)}: 0 to {len(tasks) - 1}"
+            )
         both = np.intersect1d(train, test)
         if len(both):
             raise ValueError(

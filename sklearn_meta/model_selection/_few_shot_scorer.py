@@ -43,7 +43,8 @@ def few_shot_scorer(
         A scorer of scikit-learn. None: "r2" or "accuracy". "r2" is of the rows of all tasks
         together; every other score is that of each task, and the mean over tasks.
     n_shots : int
-        Rows shown of each task. Tasks that have no more are left out of the score.
+        Rows shown of each task. Tasks that have no more are left out of the score, and so are
+        those for which it is not defined (of "roc_auc", where all query rows are of one class).
     n_repeats : int, default=1
         Draws of the rows that are shown of each task.
     support_order : {"random", "first"}, default="random"
@@ -109,6 +110,9 @@ class FewShotScorer:
         (served,) = trial.supports.served
         if not served.any():
             raise ValueError(f"no task has more than n_shots={self.n_shots} rows")
+        served = served & np.isfinite(result.of_tasks()[0, 0])  # else its query has one class, say
+        if not served.any():
+            raise ValueError(f"scoring={shown(self.scoring)} is defined for no task's query rows")
         return float(result.over(np.ones((1, len(served))), 0, 0, served)[0])
 
     def _tasks(self, estimator, X, y):

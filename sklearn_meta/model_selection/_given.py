@@ -98,6 +98,17 @@ def given_tasks(estimator, X, y, groups, at_least=2):
     return given
 
 
+def check_varies(y):
+    """Raise where a target is the same in all rows, so that R2 is not defined."""
+    constant = np.flatnonzero(np.all(y == y[0], axis=0))
+    if len(constant):
+        which = "y" if y.ndim == 1 else f"y[:, {constant[0]}]"
+        raise ValueError(
+            f"{which} is {shown(y.reshape(len(y), -1)[0, constant[0]])} in all rows, so that R2 is "
+            "not defined: choose another scoring"
+        )
+
+
 def shots_by_class(stratify, estimator, tasks):
     """Whether shots are of each class."""
     if stratify == "auto":

@@ -30,8 +30,8 @@ INNER = {
 
 @pytest.fixture(autouse=True)
 def quick_mixed(monkeypatch):
-    """A stack's mixed model takes 20 meta-steps: how well it predicts is not judged here."""
-    monkeypatch.setitem(_mixed.TRAINING, "max_iter", 20)
+    """A stack's mixed model takes 5 meta-steps: how well it predicts is not judged here."""
+    monkeypatch.setitem(_mixed.TRAINING, "max_iter", 5)
 
 
 @pytest.fixture(params=ALL, ids=lambda cls: cls.__name__)

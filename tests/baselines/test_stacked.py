@@ -31,12 +31,12 @@ def intercepts(seed=0, n_tasks=60):
 @pytest.mark.parametrize("kind", ["numbers", "classes"])
 def test_it_beats_the_pooled_model_where_tasks_differ_by_an_intercept(kind):
     X, y, groups = intercepts()
-    estimator = HistGradientBoostingRegressor(max_iter=50)
+    estimator = HistGradientBoostingRegressor(max_iter=25)
     if kind == "classes":
-        y, estimator = np.where(y > 0, "up", "down"), HistGradientBoostingClassifier(max_iter=50)
+        y, estimator = np.where(y > 0, "up", "down"), HistGradientBoostingClassifier(max_iter=25)
     support, new = np.arange(len(y)) % 2 == 0, groups >= 45
     scores = []
-    for fitted in (Pooled(estimator), Stacked(estimator, random_state=0)):
+    for fitted in (Pooled(estimator), Stacked(estimator, n_episodes=3, random_state=0)):
         fitted.fit(X[~new], y[~new], groups[~new])
         fitted.fit_adapt(X[new & support], y[new & support], groups[new & support])
         query = new & ~support

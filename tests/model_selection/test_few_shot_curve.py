@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, get_scorer, make_scorer, mean_absolute_error, r2_score
-from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, ShuffleSplit
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -373,8 +373,13 @@ WRONG = [
     ({"groups": None}, "groups must name the task of each row"),
     ({"groups": [1, 2]}, "groups has 2 entries"),
     ({"y": [1.0]}, "y has 1 entries"),
+    ({"y": np.ones(135)}, r"y is 1.0 in all rows, so that R2 is not defined"),
     ({"cv": 1}, "cv=1 must be 2 folds or more"),
     ({"cv": 50}, "cv=50 must be .* found 12"),
+    ({"cv": []}, "cv has no folds"),
+    ({"cv": [([0, 1], [12])]}, "cv has task 12, but there are 12: 0 to 11"),
+    ({"cv": [([-1, 1], [2])]}, "cv has task -1, but there are 12"),
+    ({"cv": GroupKFold(3)}, "cv must be folds, a splitter or .* of tasks: .*groups"),
     ({"cv": [([0, 1], [1, 2])]}, "task 't01' in training and held out at once"),
     ({"cv": [([0, 1], [])]}, "fold without training tasks, or with none held out"),
     ({"n_shots": -1}, "n_shots must be whole numbers"),

@@ -5,6 +5,7 @@ import pytest
 import sklearn
 from conftest import make_problem
 from sklearn.base import clone
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import Ridge
 from sklearn.metrics import accuracy_score, get_scorer, r2_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
@@ -136,3 +137,17 @@ def test_one_task_can_be_scored(regression):
     meta = regression.meta().fit(regression.tasks[:8])
     one = TaskCollection.from_tasks([regression.new])
     assert np.isfinite(few_shot_scorer("r2", n_shots=3)(meta, one))
+
+
+def test_tasks_without_a_score_are_left_out():
+    problem = make_problem("binary")
+    meta, unseen = problem.meta().fit(problem.tasks[:8]), problem.tasks[8:]
+    y = unseen.y.copy()
+    y[: unseen.offsets[1]] = "yes"  # of one class, of which there is no area under a curve
+    some = TaskCollection(unseen.X, y, unseen.offsets, unseen.task_ids)
+    options = {"n_shots": 2, "support_order": "first"}
+    with pytest.warns(UndefinedMetricWarning):
+        found = few_shot_scorer("roc_auc", **options)(meta, some)
+    assert found == few_shot_scorer("roc_auc", **options)(meta, some[1:])
+    with pytest.warns(UndefinedMetricWarning), pytest.raises(ValueError, match="for no task"):
+        few_shot_scorer("roc_auc", **options)(meta, some[:1])

@@ -27,8 +27,8 @@ EXPECTED = {
 
 @pytest.fixture(autouse=True)
 def quick_mixed(monkeypatch):
-    """A stack's mixed model takes 20 meta-steps: how well it predicts is not judged here."""
-    monkeypatch.setitem(_mixed.TRAINING, "max_iter", 20)
+    """A stack's mixed model takes 5 meta-steps: how well it predicts is not judged here."""
+    monkeypatch.setitem(_mixed.TRAINING, "max_iter", 5)
 
 
 @pytest.mark.parametrize("kind", EXPECTED)
