@@ -56,7 +56,7 @@ def test_the_mean_of_scores_and_its_interval_are_those_of_scipy(curve, values):
     np.testing.assert_allclose(curve.mean(), values.mean(axis=-1))
     for key in np.ndindex(3, 3):
         found = stats.bootstrap(
-            (values[key],), np.mean, n_resamples=9999, method="percentile", rng=0
+            (values[key],), np.mean, n_resamples=9999, method="percentile", random_state=0
         ).confidence_interval
         width = found.high - found.low
         np.testing.assert_allclose(curve.interval()[key], found, atol=0.06 * width)
@@ -80,7 +80,7 @@ def test_r2_is_that_of_all_rows_and_its_interval_that_of_scipy(n_outputs):
             paired=True,
             n_resamples=9999,
             method="percentile",
-            rng=0,
+            random_state=0,
         ).confidence_interval
         width = found.high - found.low
         np.testing.assert_allclose(curve.interval()[i, 0], found, atol=0.06 * width)
@@ -94,7 +94,9 @@ def r2_of_sums(*sums, axis=-1):
 def test_differences_are_paired(curve, values):
     gain = values[0, 2] - values[2, 2]
     found = curve.difference(other="trees", n_shots=5)
-    expected = stats.bootstrap((gain,), np.mean, n_resamples=9999, method="percentile", rng=0)
+    expected = stats.bootstrap(
+        (gain,), np.mean, n_resamples=9999, method="percentile", random_state=0
+    )
     low, high = expected.confidence_interval
     assert (found.mean, found.n_tasks) == (pytest.approx(gain.mean()), N_TASKS)
     np.testing.assert_allclose(found[1:3], (low, high), atol=0.06 * (high - low))
