@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from ._learned import Learned
 from ._parameters import resolve_algorithm
 from ._runtime import quiet
+from .algorithms import HeldOut
 from .encoding import Encoder, split_estimator
 from .encoding._encoder import Encoded
 from .encoding._input import TaskSource, task_source
@@ -127,7 +128,8 @@ class MetaTraining:
 @quiet
 def conclude(encoder, algorithm, params, episode):
     """What was meta-learned, with what has a closed form found on the rows of an episode."""
-    calibrated = algorithm.calibrate(encoder.network, params, *episode)
+    held_out = [HeldOut(encoder.network, params, *episode)]
+    calibrated = algorithm.calibrate(encoder.network, params, held_out)
     if np.isfinite(calibrated.vector).all():
         params = calibrated
     return Learned(encoder, algorithm, params)

@@ -1,7 +1,7 @@
 """The algorithms: each a way to learn a task from a handful of rows."""
 
 from .._compat import Interval, Options, StrOptions
-from ._base import AdaptedTasks, MetaAlgorithm, PredictsStd, extended_params
+from ._base import AdaptedTasks, HeldOut, MetaAlgorithm, PredictsStd, extended_params
 from .bayesian_head import BayesianHead
 from .cavia import CAVIA
 from .deep_kernel_gp import DeepKernelGP
@@ -43,6 +43,7 @@ __all__ = [
     "AdaptedTasks",
     "BayesianHead",
     "DeepKernelGP",
+    "HeldOut",
     "ImplicitMAML",
     "Interval",
     "Joint",

@@ -5,12 +5,12 @@ The outer loop, `predict`, the export and the gradient check are written once ag
 """
 
 from abc import ABCMeta, abstractmethod
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from ..network import LOSSES, Params, TaskWeights
+from ..network import LOSSES, MLP, Params, TaskWeights
 
 LOG_LR_SCALE = 10.0  # of the outer learning rate
 
@@ -57,6 +57,15 @@ class PredictsStd(Protocol):
             Of targets, noise and all, in the units in which the network sees them; or of
             class probabilities.
         """
+
+
+class HeldOut(NamedTuple):
+    """Episodes of tasks from which these parameters were not trained, where any were held out."""
+
+    network: MLP
+    params: Params
+    support: NamedTuple  # TaskBatch, as is the query
+    query: NamedTuple
 
 
 class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
@@ -150,15 +159,16 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
         """The algorithm in meta-step `step`, from 0: itself, unless a setting is scheduled."""
         return self
 
-    def calibrate(self, network, params, support, query):
+    def calibrate(self, network, params, held_out):
         """Parameters that have a closed form once training is over, set; the others as is.
 
         Parameters
         ----------
         network : MLP
         params : Params
-        support, query : TaskBatch
-            Of validation tasks, where there are any.
+        held_out : list of HeldOut
+            Episodes of validation tasks, where there are any, and the network and parameters
+            that were trained without them: these ones, or others that were trained alike.
 
         Returns
         -------

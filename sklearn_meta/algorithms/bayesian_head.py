@@ -110,7 +110,7 @@ class BayesianHead(MetaAlgorithm):
             network, params, rows, d_scaled, d_base
         )
 
-    def calibrate(self, network, params, support, query):
+    def calibrate(self, network, params, held_out):
         """Set the noise to what the query rows show, given the posterior's own variance.
 
         It enters no mean prediction, so it is no part of the gradient. Trained by the
@@ -119,14 +119,18 @@ class BayesianHead(MetaAlgorithm):
         """
         if not network.loss.deviance:
             return params
+        noise = np.concatenate([self._noise(*episode) for episode in held_out]).mean(axis=0)
+        calibrated = params.copy()
+        calibrated["log_noise"][...] = np.log(np.maximum(noise, np.finfo(noise.dtype).tiny))
+        return calibrated
+
+    def _noise(self, network, params, support, query):
+        """What the query rows of each task show, (tasks, outputs)."""
         tasks = self.learn(network, params, support)
         z = tasks.outputs(network, query.X)
         deviance = network.loss.row_losses(z[..., None], query.y[..., None])  # each output's
         variance = tasks.relative_variance(network, query.X) if network.loss.quadratic else 1.0
-        noise = np.einsum("tm,tmk->k", query.share, deviance / variance) / len(z)
-        calibrated = params.copy()
-        calibrated["log_noise"][...] = np.log(np.maximum(noise, np.finfo(noise.dtype).tiny))
-        return calibrated
+        return np.einsum("tm,tmk->tk", query.share, deviance / variance)
 
     def _posterior(self, network, params, support):
         rows = self._whiten(network, params, support.X, support.logit_mask)

@@ -124,21 +124,26 @@ class DeepKernelGP(MetaAlgorithm):
         gradient["log_noise"][...] = found.d_log_noise
         return found.losses.mean().astype(inputs[-1].dtype), gradient.vector
 
-    def calibrate(self, network, params, support, query):
+    def calibrate(self, network, params, held_out):
         """Set the gain to that with the least log-loss on the query rows.
 
         It enters no label, so it is no part of the marginal likelihood.
         """
         if network.loss.quadratic:
             return params
-        means = self.learn(network, params, support).with_gain(1.0)
-        z = means.outputs(network, query.X)
+        outputs = [
+            self.learn(net, trained, support).with_gain(1.0).outputs(net, query.X)
+            for net, trained, support, query in held_out
+        ]
 
         def log_loss(log_gain):
-            logits = np.exp(log_gain) * z
-            if query.logit_mask is not None:
-                logits += query.logit_mask
-            return network.loss.task_losses(logits, query).mean()
+            losses = []
+            for z, (_, _, _, query) in zip(outputs, held_out, strict=True):
+                logits = np.exp(log_gain) * z
+                if query.logit_mask is not None:
+                    logits += query.logit_mask
+                losses.append(network.loss.task_losses(logits, query))
+            return np.concatenate(losses).mean()
 
         calibrated = params.copy()
         found = minimize_scalar(log_loss, bounds=np.log(GAINS), method="bounded")

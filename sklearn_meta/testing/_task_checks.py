@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from ..algorithms import AdaptedTasks, PredictsStd
+from ..algorithms import AdaptedTasks, HeldOut, PredictsStd
 from ..network import MLP, Params, TaskWeights
 from ._cases import draw_episode, draw_params, ragged_batch, rows_of, tasks_in_order, tasks_of
 from ._compare import assert_close, assert_entries_close
@@ -175,7 +175,7 @@ def check_inputs_are_left(algorithm, case):
             array.flags.writeable = False
     _, first = algorithm.meta_gradient(*episode)
     algorithm.learn(network, params, support)
-    algorithm.calibrate(*episode)
+    algorithm.calibrate(network, params, [HeldOut(*episode)])
     algorithm.at_step(0)
     _, second = algorithm.meta_gradient(*episode)
     assert np.array_equal(first, second), "the same meta-gradient, found again, is another"
@@ -196,7 +196,9 @@ def check_dtype(algorithm, case):
             "the meta-gradient": gradient,
             "outputs of adapted tasks": outputs(adapted, episode),
             "outputs of the prior": algorithm.prior(network, params).outputs(network, query.X),
-            "parameters of calibrate": algorithm.calibrate(*episode).vector,
+            "parameters of calibrate": algorithm.calibrate(
+                network, params, [HeldOut(*episode)]
+            ).vector,
         }
         std = std_of(adapted, episode)
         if std is not None:

@@ -18,7 +18,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 
-from sklearn_meta.algorithms import BayesianHead
+from sklearn_meta.algorithms import BayesianHead, HeldOut
 from sklearn_meta.network import MLP, Params
 from sklearn_meta.tasks import TaskBatch
 
@@ -352,7 +352,9 @@ def test_many_rows_outweigh_the_prior(case):
 @pytest.mark.parametrize("hidden", [(), (4,)])
 def test_calibrated_noise_is_a_loop_over_tasks_and_rows(case, hidden):
     network, params, support, query = draw(case, hidden=hidden)
-    calibrated = BayesianHead().calibrate(network, params, support, query)
+    calibrated = BayesianHead().calibrate(
+        network, params, [HeldOut(network, params, support, query)]
+    )
     noise = np.zeros(network.n_outputs)
     for task, rows in zip(tasks_of(support), tasks_of(query), strict=True):
         (W,) = heads(network, params, task)
@@ -384,21 +386,29 @@ def test_calibration_finds_the_noise_that_made_the_data():
         TaskBatch(X[:, rows], y[:, rows], np.ones((2000, 12))[:, rows])
         for rows in (slice(4), slice(4, None))
     ]
-    noise = np.exp(BayesianHead().calibrate(network, params, *parts)["log_noise"])
+    noise = np.exp(
+        BayesianHead().calibrate(network, params, [HeldOut(network, params, *parts)])["log_noise"]
+    )
     np.testing.assert_allclose(noise, 0.2, rtol=0.03)
 
 
 @pytest.mark.parametrize("case", ["binary", "softmax"])
 def test_classes_have_no_noise_to_calibrate(case):
     network, params, support, query = draw(case)
-    assert BayesianHead().calibrate(network, params, support, query) is params
+    assert (
+        BayesianHead().calibrate(network, params, [HeldOut(network, params, support, query)])
+        is params
+    )
     assert "log_noise" not in params.layout.shapes
 
 
 def test_a_perfect_fit_calibrates_to_a_finite_noise():
     network, _, support, query = draw("squared_error")
     support, query = (batch._replace(y=np.zeros_like(batch.y)) for batch in (support, query))
-    calibrated = BayesianHead().calibrate(network, alike(network), support, query)
+    params = alike(network)
+    calibrated = BayesianHead().calibrate(
+        network, params, [HeldOut(network, params, support, query)]
+    )
     assert np.isfinite(calibrated["log_noise"]).all()
     std = predict_std(BayesianHead(), network, calibrated, support, query.X)
     np.testing.assert_allclose(std, 0, atol=1e-100)

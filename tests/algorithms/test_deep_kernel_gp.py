@@ -13,7 +13,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from sklearn_meta import MetaLearner, TaskCollection
-from sklearn_meta.algorithms import DeepKernelGP, _gaussian_processes, _kernels
+from sklearn_meta.algorithms import DeepKernelGP, HeldOut, _gaussian_processes, _kernels
 from sklearn_meta.datasets import Sinusoids
 from sklearn_meta.network import Params
 
@@ -146,7 +146,7 @@ def test_naming_classes_otherwise_changes_nothing_else():
 @pytest.mark.parametrize(("case", "n_classes"), CASES[2:])
 def test_calibration_takes_the_gain_of_the_least_log_loss(algorithm, case, n_classes):
     network, params, support, query = draw(algorithm, case, n_classes)
-    calibrated = algorithm.calibrate(network, params, support, query)
+    calibrated = algorithm.calibrate(network, params, [HeldOut(network, params, support, query)])
 
     def log_loss(log_gain):
         moved = Params(calibrated.vector.copy(), params.layout)
@@ -163,7 +163,9 @@ def test_calibration_takes_the_gain_of_the_least_log_loss(algorithm, case, n_cla
 
 def test_regression_needs_no_calibration():
     network, params, support, query = draw(KERNELS[0], "squared_error")
-    assert KERNELS[0].calibrate(network, params, support, query) is params
+    assert (
+        KERNELS[0].calibrate(network, params, [HeldOut(network, params, support, query)]) is params
+    )
     assert "log_gain" not in params.layout.shapes
 
 

@@ -208,7 +208,7 @@ class WritesToParams(Residual):
 
 
 class ChangesItself(Residual):
-    def calibrate(self, network, params, support, query):
+    def calibrate(self, network, params, held_out):
         self.shrinkage = 1
         return params
 

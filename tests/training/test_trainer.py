@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_meta._evaluation import mean_query_loss
 from sklearn_meta._runtime import MANY_MULTIPLICATIONS
-from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint
+from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, HeldOut, Joint
 from sklearn_meta.datasets import Sinusoids
 from sklearn_meta.network import Params
 from sklearn_meta.tasks import TaskBatch
@@ -254,7 +254,7 @@ def test_bayesian_head_learns_the_prior_that_made_the_tasks():
     algorithm, network = BayesianHead(), make_network("squared_error", ())
     state = start(algorithm, network, meta_lr=0.05)
     kept = train(algorithm, network, state, Same(*parts), max_iter=200).kept
-    kept = algorithm.calibrate(network, kept, *parts)
+    kept = algorithm.calibrate(network, kept, [HeldOut(network, kept, *parts)])
     np.testing.assert_allclose(np.append(kept["weights_0"], kept["bias_0"]), mean, atol=0.1)
     np.testing.assert_allclose(kept["log_precision"], np.log(precision), atol=0.3)
     np.testing.assert_allclose(np.exp(kept["log_noise"]), noise, rtol=0.03)
