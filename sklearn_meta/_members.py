@@ -18,6 +18,7 @@ LINEAR_LR, LINEAR_STEPS = (
     500,
 )  # times meta_lr, which a linear model bears; and it needs no more
 MOST_LINEAR = 1000  # features of a linear member: each is one more of every task's output layer
+SINGLE = 1e3  # numbers up to it leave single precision digits enough for their products
 SHARES = np.linspace(0, 1, 6)  # of the linear members, of which the best is taken
 
 
@@ -119,6 +120,13 @@ def is_partner(meta, network):
     """Whether it is a linear network beside those that were asked for."""
     mlp, _ = split_estimator(meta.estimator)
     return network.n_layers == 1 and np.size(mlp.hidden_layer_sizes) > 0
+
+
+def training_dtype(arrays):
+    """Single precision where numbers are of a size for it: half the time, and nothing lost."""
+    parts = [arrays.X] if arrays.labels is not None else [arrays.X, arrays.y]
+    largest = max(np.abs(part).max(initial=0) for part in parts)
+    return np.dtype(np.float32) if largest < SINGLE else arrays.X.dtype
 
 
 def folds_of(tasks, n_folds, random_state):

@@ -133,8 +133,9 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         parameters that did best on them are the ones kept. False trains on all tasks for
         `max_iter` meta-steps.
     validation_fraction : float, default=0.1
-        Share of tasks held out where a single network is trained; of a distribution, of what its tasks are drawn from (see `fit`).
-        If that is less than one task, the training tasks validate.
+        Share of tasks held out where a single network is trained; of a distribution, of what its
+        tasks are drawn from (see `fit`). If that is less than one task, the training tasks
+        validate.
     normalize_y : bool, default=True
         Standardise regression targets over the pooled rows (Poisson: divide by the mean).
     standardize : bool or "auto", default="auto"
@@ -728,7 +729,8 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             encoded, numbers = encode_training(self, tasks, encoder)
             states, seed, curve = self._states_to_go_on(), self._training.seed, self._loss_curve
             n_folds, share = before.n_folds, before.share
-        sampler = EpisodeSampler(encoded.arrays, **episode_options(self))
+        arrays = encoded.arrays.astype(states[0].params.vector.dtype)
+        sampler = EpisodeSampler(arrays, **episode_options(self))
         episode = sampler.draw(numbers, states[0].random_state)
         trained, losses = [], []
         with blas_threads(multiplications(encoder.network, *episode)):

@@ -11,7 +11,16 @@ from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
 from ._learned import Learned
-from ._members import Members, first_state, folds_of, kept_of, max_iter, merge, rates
+from ._members import (
+    Members,
+    first_state,
+    folds_of,
+    kept_of,
+    max_iter,
+    merge,
+    rates,
+    training_dtype,
+)
 from ._parameters import resolve_algorithm
 from ._runtime import quiet
 from .algorithms import HeldOut
@@ -149,7 +158,7 @@ def conclude(encoder, algorithm, held_out, n_folds=1, share=None):
     share : float or None, default=None
         Of the linear members; None: found on the episodes.
     """
-    held_out = [_some(each) for each in held_out]
+    held_out = [_some(each, encoder.dtype) for each in held_out]
     network, params, _, _ = held_out[0]
     if n_folds > 1:
         network, params, held_out, share = merge(algorithm, held_out, n_folds, share)
@@ -159,10 +168,11 @@ def conclude(encoder, algorithm, held_out, n_folds=1, share=None):
     return Learned(encoder, algorithm, params, network, n_folds, share)
 
 
-def _some(held_out):
-    """Some of the episodes, which are enough to judge by."""
-    support, query = (batch.take(slice(MOST_JUDGES)) for batch in held_out[2:])
-    return held_out._replace(support=support, query=query)
+def _some(held_out, dtype):
+    """Some of the episodes, which are enough to judge by, in the precision of predictions."""
+    network, params, *episode = held_out
+    batches = (batch.take(slice(MOST_JUDGES)).astype(dtype) for batch in episode)
+    return HeldOut(network, params.astype(dtype), *batches)
 
 
 def encode(meta, tasks, learned=None, classes=None):
@@ -234,8 +244,9 @@ def _trainers(meta, members, source, encoder, encoded, numbers, random_state):
     """Of each member."""
     if members.n_folds == 1:
         stream, validation = _episodes(meta, source, encoder, encoded, numbers, random_state)
-        return [_trainer(meta, members, 0, encoder, stream, validation, random_state)]
-    sampler = EpisodeSampler(encoded.arrays, **episode_options(meta))
+        return [_trainer(meta, members, 0, encoder.dtype, stream, validation, random_state)]
+    dtype = training_dtype(encoded.arrays)
+    sampler = EpisodeSampler(encoded.arrays.astype(dtype), **episode_options(meta))
     folds = folds_of(numbers, members.n_folds, random_state)
     seeds = random_state.randint(2**31 - 1, size=len(members.networks))
     episodes, trainers = [], []
@@ -246,13 +257,13 @@ def _trainers(meta, members, source, encoder, encoded, numbers, random_state):
             episodes.append(sampler.draw(_repeated(validation), own))
         stream = CollectionStream(sampler, training, meta.meta_batch_size)
         episode = episodes[number % members.n_folds]
-        trainers.append(_trainer(meta, members, number, encoder, stream, episode, own))
+        trainers.append(_trainer(meta, members, number, dtype, stream, episode, own))
     return trainers
 
 
-def _trainer(meta, members, number, encoder, stream, validation, random_state):
+def _trainer(meta, members, number, dtype, stream, validation, random_state):
     algorithm, network = members.algorithm, members.networks[number]
-    state = first_state(meta, algorithm, network, encoder.dtype, random_state)
+    state = first_state(meta, algorithm, network, dtype, random_state)
     return Trainer(
         algorithm,
         network,

@@ -161,9 +161,9 @@ def _warn_if_useless(training):
     if found > USELESS * constant:
         warn(
             f"the loss on the validation tasks is {found:.4g} at its best, in meta-step "
-            f"{trainer.best_iter} of {trainer.longest.state.n_iter}; predicting the mean of all training "
-            f"rows has {constant:.4g}. Train longer (max_iter), scale the features, or lower "
-            f"meta_lr{inner_rate(trainer.longest.algorithm, before=' or ')}",
+            f"{trainer.best_iter} of {trainer.longest.state.n_iter}; predicting the mean of all "
+            f"training rows has {constant:.4g}. Train longer (max_iter), scale the features, or "
+            f"lower meta_lr{inner_rate(trainer.longest.algorithm, before=' or ')}",
             ConvergenceWarning,
         )
         return True
@@ -175,7 +175,7 @@ def _warn_if_improving(trainer, kept):
     if len(improving) <= len(trainer.leading) / 2:
         return
     warn(
-        f"max_iter={improving[0].max_iter} ended meta-training while it was still improving: the loss "
-        f"on the validation tasks fell to {-trainer.best_score:.4g}; {kept}. Train longer",
+        f"max_iter={improving[0].max_iter} ended meta-training while it was still improving: the "
+        f"loss on the validation tasks fell to {-trainer.best_score:.4g}; {kept}. Train longer",
         ConvergenceWarning,
     )

@@ -211,24 +211,21 @@ class BayesianHead(MetaAlgorithm):
 
 def _merge_priors(network, merged, deep, linear):
     """The prior of the output layer of a merged network: of features, then inputs, then bias."""
-    priors = [[_weighted_prior(*each) for each in kind] for kind in (deep, linear)]
-    parts = [(mean[:-1], variance[:-1]) for mean, variance in priors[0]]  # each has its features
+    of_deep, of_linear = ([_weighted_prior(*each) for each in kind] for kind in (deep, linear))
+    parts = [prior[:-1] for prior in of_deep]  # each has features of its own
     if linear:  # which share theirs
-        parts.append(
-            tuple(sum(part[:-1] for part in both) for both in zip(*priors[1], strict=True))
-        )
-    parts.append(
-        tuple(sum(part[-1:] for part in both) for both in zip(*sum(priors, []), strict=True))
-    )
-    mean, variance = map(np.concatenate, zip(*parts, strict=True))
+        parts.append(sum(prior[:-1] for prior in of_linear))
+    parts.append(sum(prior[-1:] for prior in of_deep + of_linear))
+    prior = np.concatenate(parts)
     weights, bias = network.names[-1]
-    merged[weights][...], merged[bias][...] = mean[:-1], mean[-1]
-    merged["log_precision"][...] = -np.log(variance)
+    merged[weights][...], merged[bias][...] = prior[:-1, :-1], prior[-1, :-1]
+    merged["log_precision"][...] = -np.log(prior[:, -1])
 
 
 def _weighted_prior(network, params, weight):
-    """Its share of the mean (p, outputs), and of the variances (p,)."""
-    return weight * _prior_mean(network, params), weight * _scale(params) ** 2
+    """Its share of the mean, and as the last column of the variances, (p, outputs + 1)."""
+    variance = _scale(params)[:, None] ** 2
+    return weight * np.concatenate([_prior_mean(network, params), variance], axis=1)
 
 
 def _prior_mean(network, params):

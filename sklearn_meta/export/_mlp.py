@@ -25,7 +25,7 @@ def fitted_mlp(layers, encoder, classes):
 
 
 def _of_widths(mlp, widths):
-    """The MLP, or where its hidden layers have other widths, as of merged networks, one of these."""
+    """The MLP; if its hidden layers have other widths, as of merged networks, one of these."""
     sizes = mlp.hidden_layer_sizes
     if list(sizes if np.iterable(sizes) else [sizes]) == widths:
         return mlp

@@ -11,7 +11,7 @@ PASSED_ON = "relu", "identity"  # activations through which an input can go as i
 
 
 class MergedMLP(MLP):
-    """Networks of one shape side by side: their last hidden layers are features of one output layer.
+    """Networks of one shape side by side, whose last hidden layers feed one output layer.
 
     It predicts and is exported; what is trained are its members.
 
@@ -39,10 +39,11 @@ class MergedMLP(MLP):
             member.exchangeable_outputs,
         )
         self.member, self.n_members, self.with_inputs = member, n_members, with_inputs
+        fans_in = [*member.layer_units[:-2], n_features]
+        fans_out = [*(n_members * width for width in hidden), n_outputs]
         shapes = {}
-        for names, fan_in, fan_out in zip(member.names, member.layer_units, hidden, strict=False):
-            shapes |= dict(zip(names, [(fan_in, n_members * fan_out), (n_members * fan_out,)]))
-        shapes |= dict(zip(member.names[-1], [(n_features, n_outputs), (n_outputs,)]))
+        for (weights, bias), fan_in, fan_out in zip(member.names, fans_in, fans_out, strict=True):
+            shapes |= {weights: (fan_in, fan_out), bias: (fan_out,)}
         self.layout = Layout(shapes)
 
     def hidden(self, layers, X):
@@ -57,7 +58,7 @@ class MergedMLP(MLP):
         return inputs
 
     def _side_by_side(self, A, weights, bias):
-        """Outputs (tasks, rows, members * fan_out) of each member's inputs, as many times fan_in."""
+        """Outputs (tasks, rows, members * fan_out) of each member's own inputs."""
         n, lead, (fan_in, width) = self.n_members, A.shape[:-1], weights.shape
         rows = A.reshape(np.prod(lead), n, fan_in).swapaxes(0, 1)  # (members, tasks * rows, fan_in)
         z = rows @ weights.reshape(fan_in, n, width // n).swapaxes(0, 1)
@@ -72,26 +73,24 @@ class MergedMLP(MLP):
         signs = [1, -1] if self.activation == "relu" else [1]  # x = relu(x) - relu(-x)
         passed = np.concatenate([sign * np.eye(n_inputs) for sign in signs], axis=1)
         *hidden, (weights, bias) = layers
-        plain = []
-        for number, (W, b) in enumerate(hidden):
-            blocks = [W] if number == 0 else np.split(W, n, axis=1)
-            plain.append(_beside(blocks, b, np.eye(passed.shape[1]) if number else passed, number))
+        first, *others = hidden
+        plain = [_beside([first[0]], first[1], passed, shared=True)]
+        for W, b in others:
+            plain.append(_beside(np.split(W, n, axis=1), b, np.eye(passed.shape[1])))
         n_features = len(weights) - n_inputs
         head = [weights[:n_features], *(sign * weights[n_features:] for sign in signs)]
         return [*plain, (np.concatenate(head) if n_inputs else weights, bias)]
 
 
-def _beside(blocks, bias, passed, number):
-    """A layer of blocks on the diagonal, or in the first on the same inputs, and what is passed on."""
-    dtype, n_passed = bias.dtype, passed.shape[1]
-    if number == 0:
-        (W,) = blocks
-        weights = np.concatenate([W, passed[: len(W)].astype(dtype)] if n_passed else [W], axis=1)
-    else:
-        fan_in, fan_out = blocks[0].shape
-        n = len(blocks)
-        weights = np.zeros((n * fan_in + n_passed, n * fan_out + n_passed), dtype)
-        for i, block in enumerate(blocks):
-            weights[i * fan_in : (i + 1) * fan_in, i * fan_out : (i + 1) * fan_out] = block
-        weights[n * fan_in :, n * fan_out :] = passed
-    return weights, np.concatenate([bias, np.zeros(n_passed, dtype)])
+def _beside(blocks, bias, passed, shared=False):
+    """A layer of blocks on the diagonal, and behind them what is passed on.
+
+    Where inputs are shared, what is passed on takes the block's own.
+    """
+    (fan_in, fan_out), n, n_passed = blocks[0].shape, len(blocks), passed.shape[1]
+    below = 0 if shared else n * fan_in  # the first input of what is passed on
+    weights = np.zeros((max(n * fan_in, below + len(passed)), n * fan_out + n_passed), bias.dtype)
+    for i, block in enumerate(blocks):
+        weights[i * fan_in : (i + 1) * fan_in, i * fan_out : (i + 1) * fan_out] = block
+    weights[below : below + len(passed), n * fan_out :] = passed
+    return weights, np.concatenate([bias, np.zeros(n_passed, bias.dtype)])
