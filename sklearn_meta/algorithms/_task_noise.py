@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+OF_TASK_NOISE = "inverse_shape", "tail", "log_spread"  # among parameters, beside "log_noise"
 MAX_INVERSE_SHAPE = 0.5  # a shape of 2 at least: the variance exists, and can be found
 MAX_TAIL = 1.0
 
@@ -31,6 +32,11 @@ class NoisePrior(NamedTuple):
     inverse_shape: np.ndarray
     tail: np.ndarray
     log_spread: np.ndarray
+
+    @classmethod
+    def of(cls, params):
+        """What the parameters of a Bayesian head of squared error say."""
+        return cls(np.exp(params["log_noise"]), *(params[name] for name in OF_TASK_NOISE))
 
     def given(self, n, squares):
         """The noise of tasks, given their support rows.

@@ -11,10 +11,9 @@ from ._base import MetaAlgorithm, extended_params, zero_head
 from ._bayesian_tasks import BayesianTasks
 from ._held_out_rows import HeldOutRows, support_evidence
 from ._noise_fit import fit_noise_prior
-from ._task_noise import NoisePrior, TaskNoise
+from ._task_noise import OF_TASK_NOISE, NoisePrior, TaskNoise
 
 INIT_NOISE = 0.1  # variance or dispersion, of standardised targets, before it is calibrated
-OF_TASK_NOISE = "inverse_shape", "tail", "log_spread"  # of a NoisePrior, beside the variance
 
 
 class Whitened(NamedTuple):
@@ -186,11 +185,9 @@ def _noise(network, params, rows, mode, support):
     """What the support tells of tasks' noise, a TaskNoise; None for classes."""
     if not network.loss.deviance:
         return None
-    variance = np.exp(params["log_noise"])
     if not network.loss.quadratic:
-        return TaskNoise.alike(variance, len(support.X))
-    own = (params[name] for name in OF_TASK_NOISE)
-    return NoisePrior(variance, *own).given(*support_evidence(rows, mode, support))
+        return TaskNoise.alike(np.exp(params["log_noise"]), len(support.X))
+    return NoisePrior.of(params).given(*support_evidence(rows, mode, support))
 
 
 def _set_noise(params, variance):
