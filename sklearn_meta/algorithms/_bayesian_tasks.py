@@ -118,6 +118,14 @@ class BayesianTasks(NamedTuple):
         """
         return self.noise.degrees_of_freedom
 
+    def inverse_df(self, network, X, logit_mask=None):
+        """One over the degrees of freedom of rows' predictive distributions, where `std` is.
+
+        (tasks, rows, outputs); 0: Gaussian.
+        """
+        inverse = 1 / self.degrees_of_freedom()[:, None] if network.loss.quadratic else 0
+        return np.broadcast_to(inverse, (*X.shape[:2], network.n_outputs)).astype(X.dtype)
+
     def _by_kind(self, function, network, X, logit_mask, width):
         """A function of those tasks that have a factor and of those that have none."""
         has_factor = self.factors.sizes > 0
