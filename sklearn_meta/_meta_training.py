@@ -2,7 +2,7 @@
 
 import copy
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from hashlib import sha256
 
@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
 
+from ._conformal import Conformal, Unseen
 from ._learned import Learned
 from ._parameters import resolve_algorithm
 from ._runtime import quiet
@@ -48,6 +49,8 @@ class MetaTraining:
     encoded : Encoded
         The training tasks; of a distribution, a sample.
     trainer : Trainer
+    unseen : dict or None
+        Of an `Unseen`, what is not of the parameters: tasks that are held out, if any are.
     seed : RandomState
         As it was when training began.
     identity : dict of str to str
@@ -59,6 +62,7 @@ class MetaTraining:
     encoder: Encoder
     encoded: Encoded
     trainer: Trainer
+    unseen: dict | None
     seed: np.random.RandomState
     identity: dict
     checkpoint: Checkpoint | None
@@ -86,14 +90,16 @@ class MetaTraining:
         encoder, encoded, numbers = encode(meta, source.tasks, learned)
         if source.is_rows:
             warn_of_one_task(source.tasks)
-        stream, validation = _episodes(meta, source, encoder, encoded, numbers, random_state)
+        stream, validation, unseen = _episodes(
+            meta, source, encoder, encoded, numbers, random_state
+        )
         algorithm, state = first_state(meta, encoder, random_state)
         if learned is not None:
             check_same_layout("warm_start=True", algorithm, state.params, learned.params)
             state.rebase(learned.params)
         trainer = Trainer(algorithm, encoder.network, stream, validation, state, **_options(meta))
         identity = _identity(meta, encoded.arrays, validation, state.params)
-        training = cls(source, encoder, encoded, trainer, seed, identity, checkpoint)
+        training = cls(source, encoder, encoded, trainer, unseen, seed, identity, checkpoint)
         if last is not None:
             training._go_on_from(last, meta)
         if saved is not None:
@@ -122,7 +128,11 @@ class MetaTraining:
     def conclude(self):
         """What was meta-learned."""
         trainer = self.trainer
-        return conclude(self.encoder, trainer.algorithm, trainer.kept, trainer.validation)
+        learned = conclude(self.encoder, trainer.algorithm, trainer.kept, trainer.validation)
+        if self.unseen is None:
+            return learned
+        unseen = [Unseen(learned.network, learned.params, **self.unseen)]
+        return replace(learned, conformal=Conformal.of(learned.algorithm, unseen))
 
 
 @quiet
@@ -225,13 +235,15 @@ def _options(meta):
 
 
 def _episodes(meta, source, encoder, encoded, numbers, random_state):
-    """A stream of episodes to train on, and the episode of the validation tasks."""
+    """A stream of episodes to train on, the episode of the validation tasks, and these if they
+    are not trained on."""
     options, arrays = episode_options(meta), encoded.arrays
     if source.draw is None:
         sampler = EpisodeSampler(arrays, **options)
         training, validation = _split_tasks(meta, numbers, random_state)
         stream = CollectionStream(sampler, training, meta.meta_batch_size)
-        return stream, sampler.draw(validation, random_state)
+        held_out = np.setdiff1d(validation, training)
+        return stream, sampler.draw(validation, random_state), _unseen(meta, arrays, held_out)
 
     sample = partial(_sample, meta, source, encoder)
     task_size = arrays.X.size / len(arrays)
@@ -239,7 +251,14 @@ def _episodes(meta, source, encoder, encoded, numbers, random_state):
     if source.validation is not None:
         encoded, numbers = encode_training(meta, source.validation, encoder)
     sampler = EpisodeSampler(encoded.arrays, **options)
-    return stream, sampler.draw(numbers, random_state)
+    unseen = _unseen(meta, encoded.arrays, numbers)
+    return stream, sampler.draw(numbers, random_state), unseen
+
+
+def _unseen(meta, arrays, tasks):
+    if not len(tasks):
+        return None
+    return {"arrays": arrays, "tasks": tasks, "support_order": meta.support_order}
 
 
 def _sample(meta, source, encoder, n_tasks, random_state):
