@@ -85,7 +85,8 @@ class Conformal:
         unseen = _some(unseen, random_state)
         sizes, quantiles, n_tasks = [], [], 0
         for size in SIZES:
-            scores = _scores_at(size, algorithm, unseen, random_state)
+            with blas_threads():
+                scores = _scores_at(size, algorithm, unseen, random_state)
             n_there = 0 if scores is None else len(np.unique(scores.task))
             if n_there < max(1, min(ENOUGH, n_tasks)):
                 continue
@@ -99,7 +100,7 @@ class Conformal:
         return cls(np.array(sizes), n_tasks, np.array(quantiles))
 
     def quantile(self, coverage, n_shots):
-        """Of rows whose tasks were learned from `n_shots` (rows,), ndarray of shape (rows, outputs).
+        """For rows whose tasks were learned from `n_shots` (rows,): (rows, outputs).
 
         Between two sizes the larger of their quantiles; beyond the last, that one's.
 

@@ -647,11 +647,11 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
 
         Notes
         -----
-        The conformal method for rows in groups: of N tasks held out each has the weight 1 / (N + 1),
-        spread evenly over its rows' residuals, and infinity has the same; the quantile of level
-        `coverage` is how far the bounds are from the prediction. Residuals are in units of the
-        predictive standard deviation where the algorithm has one, else of counts in those of the
-        root of the prediction, and of other targets as they are.
+        The conformal method for rows in groups: of N tasks held out, each has a weight of
+        1 / (N + 1), spread evenly over its rows' residuals, and infinity has the same; the quantile
+        of level `coverage` is how far the bounds are from the prediction. Residuals are in units of
+        the predictive standard deviation where the algorithm has one, else of counts in those of
+        the root of the prediction, and of other targets as they are.
 
         That is done for tasks learned from 0, 1, 2, 5, 10, 20, 50 and 100 rows, as long as 19 of
         the tasks (or all) have more rows than that. Between two sizes the larger quantile counts,

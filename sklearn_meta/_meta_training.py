@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from ._conformal import Conformal, Unseen
 from ._learned import Learned
+from ._messages import shown, warn
 from ._parameters import resolve_algorithm
 from ._runtime import quiet
 from .algorithms import HeldOut
@@ -132,7 +133,16 @@ class MetaTraining:
         if self.unseen is None:
             return learned
         unseen = [Unseen(learned.network, learned.params, **self.unseen)]
-        return replace(learned, conformal=Conformal.of(learned.algorithm, unseen))
+        return replace(learned, conformal=_conformal(learned.algorithm, unseen))
+
+
+def _conformal(algorithm, unseen):
+    """What stands in the way of intervals costs nothing that was learned."""
+    try:
+        return Conformal.of(algorithm, unseen)
+    except (ValueError, MemoryError, KeyboardInterrupt) as error:
+        why = shown(error, str) or "it was interrupted"
+        warn(f"fit is done, but there will be no intervals or sets of classes: {why}")
 
 
 @quiet
@@ -256,6 +266,7 @@ def _episodes(meta, source, encoder, encoded, numbers, random_state):
 
 
 def _unseen(meta, arrays, tasks):
+    """Tasks that are not trained on, by their numbers, as an `Unseen` has them; None of none."""
     if not len(tasks):
         return None
     return {"arrays": arrays, "tasks": tasks, "support_order": meta.support_order}
