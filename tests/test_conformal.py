@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from sklearn_meta import MetaLearner, TaskCollection, _conformal
+from sklearn_meta import MetaLearner, _conformal
 from sklearn_meta._conformal import Conformal, Unseen, weighted_quantiles
 from sklearn_meta.algorithms import BayesianHead
 from sklearn_meta.datasets import Sinusoids
@@ -101,12 +101,15 @@ def test_held_out_tasks_are_learned_from_exactly_as_many_rows(size, order, marke
             rows, asked = (part.X[i, part.weight[i] > 0, 0] for part in (support, query))
             first, last = arrays.offsets[task], arrays.offsets[task + 1]
             both = np.concatenate([rows, asked])
-            assert len(rows) == size and 1 <= len(asked) <= 20
-            assert len(set(both)) == len(both) and np.all((both >= first) & (both < last))
+            assert len(rows) == size
+            assert 1 <= len(asked) <= 20
+            assert len(set(both)) == len(both)
+            assert np.all((both >= first) & (both < last))
             if order == "first":
                 assert_array_equal(rows, first + np.arange(size))
             if marked:
-                assert np.all(mark[rows.astype(int)]) and not np.any(mark[asked.astype(int)])
+                assert np.all(mark[rows.astype(int)])
+                assert not np.any(mark[asked.astype(int)])
             seen.append(task)
     large = (sizes > size) & (n_marked >= size)
     assert sorted(seen) == sorted(3 * np.flatnonzero(large).tolist())
@@ -117,10 +120,12 @@ def test_a_size_that_few_tasks_exceed_is_left_out():
     assert Conformal.of(BayesianHead(), [few]).sizes.tolist() == [0, 1, 2]
     more = unseen_tasks(ragged_tasks([4] * 30 + [12] * 19))
     conformal = Conformal.of(BayesianHead(), [more])
-    assert conformal.sizes.tolist() == [0, 1, 2, 5, 10] and conformal.n_tasks == 49
+    assert conformal.sizes.tolist() == [0, 1, 2, 5, 10]
+    assert conformal.n_tasks == 49
     # 19 tasks do for 0.95; beyond, it is the higher of their highest score and the size before
     table = conformal.quantiles[..., 0]
-    assert np.all(np.isfinite(table[:, :980])) and np.all(np.isinf(table[:, 980:]))
+    assert np.all(np.isfinite(table[:, :980]))
+    assert np.all(np.isinf(table[:, 980:]))
     assert np.all(np.diff(table[:, :980], axis=1) >= 0)
     assert np.all(table[3:, 950:980] >= np.maximum(table[2:-1, 950:980], table[3:, 949:950]))
 
@@ -131,7 +136,9 @@ def test_tasks_held_out_by_several_networks_are_put_together(monkeypatch):
     conformal = Conformal.of(BayesianHead(), parts)
     assert conformal.n_tasks == 40
     assert_allclose(
-        conformal.quantiles[:, 499], Conformal.of(BayesianHead(), [whole]).quantiles[:, 499], rtol=0.2
+        conformal.quantiles[:, 499],
+        Conformal.of(BayesianHead(), [whole]).quantiles[:, 499],
+        rtol=0.2,
     )
     # arrays of their own, in which a number means another task
     others = [whole._replace(arrays=ragged_tasks([8] * 40, seed)) for seed in range(2)]
@@ -152,7 +159,8 @@ def test_what_diverges_counts_as_infinitely_far():
     table = conformal.quantiles[:, :, 0]
     assert np.all(np.isfinite(table[0, :975]))
     # 10 of 40 tasks, as soon as they have rows
-    assert np.all(np.isfinite(table[1:, :731])) and np.all(np.isinf(table[1:, 731:]))
+    assert np.all(np.isfinite(table[1:, :731]))
+    assert np.all(np.isinf(table[1:, 731:]))
 
 
 def simulated(n_tasks, rng):
@@ -202,9 +210,11 @@ def test_bounds_hold_what_is_predicted_and_grow_with_the_coverage(problem, algor
     meta.fit_adapt(X[:6], y[:6])
     narrow, wide = (bounds(meta, X, coverage=c) for c in (0.4, 0.8))
     if is_classifier(meta):
-        assert narrow[0].shape == meta.predict_proba(X).shape and narrow[0].dtype == bool
+        assert narrow[0].shape == meta.predict_proba(X).shape
+        assert narrow[0].dtype == bool
         best = np.searchsorted(meta.classes_, meta.predict(X))
-        assert np.all(narrow[0][np.arange(len(X)), best]) and np.all(narrow[0] <= wide[0])
+        assert np.all(narrow[0][np.arange(len(X)), best])
+        assert np.all(narrow[0] <= wide[0])
         return
     predicted = meta.predict(X)
     assert all(bound.shape == predicted.shape for bound in (*narrow, *wide))
@@ -236,3 +246,111 @@ def test_known_tasks_have_the_bounds_of_their_own_number_of_rows(problem):
             if problem.params:  # columns of all tasks' classes
                 found = found[:, np.isin(np.unique(few[:9].y), meta.classes_)]
             assert_allclose(found[rows], expected, rtol=1e-7)
+
+
+def test_bounds_are_the_quantile_times_the_predictive_std():
+    problem = make_problem("multi-output")
+    meta = problem.meta(**HALF).fit(problem.tasks)
+    X, y = problem.new
+    weight = np.r_[np.ones(4), np.zeros(len(y) - 4)]  # of rows that count there are 4
+    mean, std = meta.fit_adapt(X, y, sample_weight=weight).predict(X, return_std=True)
+    quantile = meta._served.learned.conformal.quantile(0.8, np.full(len(X), 4))
+    lower, upper = meta.predict_interval(X, coverage=0.8)
+    assert_allclose(upper - mean, quantile * std, rtol=1e-6)
+    assert_allclose(mean - lower, quantile * std, rtol=1e-6)
+    of_learner = meta.learner_.fit(X, y, sample_weight=weight).predict_interval(X, coverage=0.8)
+    assert_array_equal(of_learner, (lower, upper))
+
+
+def test_without_a_std_residuals_are_as_they_are_and_of_counts_by_the_root():
+    regression, counts = make_problem("regression"), make_problem("poisson")
+    lower, upper = bounds(regression.meta("maml", **HALF).fit(regression.tasks), regression.new[0])
+    assert_allclose(upper - lower, (upper - lower)[0], rtol=1e-6)
+    meta = counts.meta("maml", **HALF).fit(counts.tasks)
+    X, mean = counts.new[0], meta.predict(counts.new[0])
+    lower, upper = bounds(meta, X)
+    assert_allclose((upper - mean) / np.sqrt(mean), (upper[0] - mean[0]) / np.sqrt(mean[0]))
+    assert_allclose(lower, np.maximum(2 * mean - upper, 0), atol=1e-12)
+
+
+def test_the_same_seed_gives_the_same_bounds_and_so_do_threads_and_a_pickle(shared_problem):
+    meta = shared_problem.meta(**HALF).fit(shared_problem.tasks)
+    X, _, groups = shared_problem.rows
+    expected = bounds(meta, X, groups)
+    again = shared_problem.meta(n_jobs=2, **HALF).fit(shared_problem.tasks)
+    for model in (again, pickle.loads(pickle.dumps(meta))):
+        assert_array_equal(bounds(model, X, groups), expected)
+
+
+def test_a_learner_has_sets_of_the_classes_it_was_given(multiclass):
+    meta = multiclass.meta(**HALF).fit(multiclass.tasks)
+    X, y = multiclass.new
+    some = y < 2
+    learner = meta.learner_.fit(X[some], y[some])
+    there = learner.predict_set(X, coverage=0.8)
+    assert there.shape == learner.predict_proba(X).shape == (len(X), 2)
+    assert np.all(there.any(axis=1))
+    assert not hasattr(learner, "predict_interval")
+
+
+def test_new_tasks_of_a_distribution_are_held_out():
+    for early_stopping in (True, False):
+        meta = MetaLearner(MLPRegressor(hidden_layer_sizes=(4,)), max_iter=2, random_state=0)
+        meta.set_params(early_stopping=early_stopping, handle_unknown="prior").fit(Sinusoids())
+        lower, upper = meta.predict_interval([[0.0]], coverage=0.95)
+        assert np.isfinite(lower)
+        assert lower < upper
+
+
+def test_where_no_task_was_held_out_the_error_says_why(regression):
+    X, _, groups = regression.rows
+    known = regression.meta(early_stopping=False).fit(regression.tasks)
+    few = regression.meta(validation_fraction=0.01).fit(regression.tasks)
+    streamed = regression.meta(**HALF).fit(regression.tasks)
+    assert np.all(np.isfinite(streamed.predict_interval(X, groups, coverage=0.5)))
+    streamed.partial_fit(regression.tasks)
+    for meta in (known, few, streamed):
+        with pytest.raises(ValueError, match=r"there are none: partial_fit and early_stopping=F"):
+            meta.predict_interval(X, groups, coverage=0.5)
+
+
+def test_where_too_few_were_held_out_the_error_counts_them(regression):
+    meta = regression.meta(**HALF).fit(regression.tasks)
+    X, _, groups = regression.rows
+    message = r"coverage=0.9 takes 9 tasks .* found 6: .* a coverage of at most 0.857"
+    with pytest.raises(ValueError, match=message):
+        meta.predict_interval(X, groups)
+    assert len(meta.predict_interval(X, groups, coverage=0.857)) == 2
+
+
+@pytest.mark.parametrize("coverage", [0, 1, 0.9995, -0.5, "0.9", None, True, np.nan])
+def test_a_coverage_is_a_number_between_0_and_1(regression, multiclass, coverage):
+    for problem, name in ((regression, "predict_interval"), (multiclass, "predict_set")):
+        meta = problem.meta(max_iter=2, **HALF).fit(problem.tasks)
+        with pytest.raises(ValueError, match=rf"'coverage' parameter of {name} must be"):
+            getattr(meta, name)(problem.new[0], coverage=coverage)
+
+
+def test_intervals_are_of_numbers_and_sets_of_classes(regression, multiclass, own_labels):
+    for meta in (regression.meta(), regression.meta().fit(regression.tasks)):
+        assert hasattr(meta, "predict_interval")
+        assert not hasattr(meta, "predict_set")
+    for meta in (multiclass.meta(), multiclass.meta().fit(multiclass.tasks)):
+        assert hasattr(meta, "predict_set")
+        assert not hasattr(meta, "predict_interval")
+    meta = own_labels.meta(**HALF).fit(own_labels.tasks)
+    with pytest.raises(ValueError, match=r"task 'nobody'.*classes"):
+        meta.predict_set(own_labels.new[0], ["nobody"] * len(own_labels.new[0]))
+
+
+def test_an_interrupt_while_quantiles_are_found_loses_nothing(regression, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_conformal, "weighted_quantiles", interrupted)
+    with pytest.warns(UserWarning, match="no intervals or sets of classes: it was interrupted"):
+        meta = regression.meta(**HALF).fit(regression.tasks)
+    monkeypatch.undo()
+    X, _, groups = regression.rows
+    expected = regression.meta(**HALF).fit(regression.tasks).predict(X, groups)
+    assert_array_equal(meta.predict(X, groups), expected)
