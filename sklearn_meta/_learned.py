@@ -16,7 +16,7 @@ from ._tasks_on_demand import FAR_LESS, MAX_BYTES, bytes_of_rows, on_demand, own
 from .algorithms import MetaAlgorithm, PredictsStd
 from .encoding import Encoder
 from .export import export
-from .network import Params
+from .network import MLP, Params, TaskWeights
 from .tasks._batch import MAX_CELLS, TaskBatch, logit_mask
 
 
@@ -44,6 +44,12 @@ class Learned(Cached):
     encoder : Encoder
     algorithm : MetaAlgorithm
     params : Params
+    network : MLP
+        The encoder's, or several of its like merged into one.
+    n_folds : int, default=1
+        Of the tasks, on which the merged networks were trained.
+    share : float or None, default=None
+        What the linear ones among them count.
     conformal : Conformal or None
         How far off predictions for new tasks are; None where training held no task out.
     """
@@ -51,11 +57,10 @@ class Learned(Cached):
     encoder: Encoder
     algorithm: MetaAlgorithm
     params: Params
+    network: MLP
+    n_folds: int = 1
+    share: float | None = None
     conformal: Conformal | None = None
-
-    @property
-    def network(self):
-        return self.encoder.network
 
     def learn(self, encoded, n_jobs=None):
         """Learn every encoded task from all of its rows, in chunks of bounded memory.
@@ -190,12 +195,17 @@ class Learned(Cached):
         """One of the tasks as a fitted clone of the user's estimator."""
         ((batch, _, (number,)),) = tasks.by_part(np.array([number]))
         classes = None if batch.classes is None else batch.classes[number]
-        return export(batch.adapted.task(number), self.encoder, classes)
+        return self._export(batch.adapted.task(number), classes)
 
     def export_prior(self):
         """The prior as a fitted clone of the user's estimator."""
         own = None if self.encoder.shared_labels else np.arange(self.encoder.targets.n_classes)
-        return export(self._prior, self.encoder, own)
+        return self._export(self._prior, own)
+
+    def _export(self, task, classes):
+        if isinstance(task, TaskWeights):
+            task = TaskWeights(self.network.as_plain(task.layers))
+        return export(task, self.encoder, classes)
 
     @cached_property
     def _prior(self):

@@ -18,6 +18,7 @@ from ._compat import CallbackSupportMixin, Interval, with_callbacks
 from ._evaluation import evaluate
 from ._few_shot_learner import FewShotLearner, agreement
 from ._learned import UNKNOWN, Asked
+from ._members import first_state, kept_of, network_of, rates
 from ._messages import shown, warn
 from ._meta_training import (
     MetaTraining,
@@ -27,13 +28,12 @@ from ._meta_training import (
     encode_training,
     encoder_options,
     episode_options,
-    first_state,
-    rates,
 )
 from ._parameters import PARAMETER_CONSTRAINTS, check_parameters, resolve_algorithm
 from ._runtime import blas_threads
 from ._served import REPLACING, Served
 from ._training_run import INTERRUPTED, run, warn_of_skipped_step, without_large
+from .algorithms import HeldOut
 from .encoding import final_step
 from .encoding._input import (
     check_same_classes,
@@ -115,12 +115,18 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         evenly by class. `fit_adapt` and the adaptation of training tasks take all rows.
     support_order : {"random", "first"}, default="random"
         Which rows of a task are its support: any, or its first, for tasks ordered in time.
-    meta_lr : float, default=1e-3
+    meta_lr : float, default=2e-3
         Learning rate of Adam, in the outer loop.
     meta_batch_size : int, default=16
         Tasks in a meta-step.
     max_iter : int, default=3000
         Meta-steps.
+    n_members : int or "auto", default="auto"
+        Networks that are trained, each with another fold of the tasks held out to stop it, and
+        merged into one that is as many times as wide: what they agree on is what predicts, and
+        every task has judged one of them. "auto": 5 (of fewer than 10 tasks, half as many as
+        tasks) where they can be merged (`BayesianHead`, with a hidden layer), the tasks are no
+        distribution, and `early_stopping` holds tasks out; else 1.
     max_grad_norm : float or None, default=10.0
         A meta-gradient that is longer is shortened to this length, its direction kept, so that one
         task cannot throw training off; None: never. On standardised data lengths are 0.1 to 5.
@@ -128,15 +134,16 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Improvement of the validation score that counts.
     validation_interval : int, default=50
         Meta-steps from one evaluation on the validation tasks to the next.
-    n_iter_no_change : int, default=10
+    n_iter_no_change : int, default=5
         Evaluations without improvement after which to stop.
     early_stopping : bool, default=True
         Hold tasks out for validation: training stops when they stop improving, and the
         parameters that did best on them are the ones kept. False trains on all tasks for
         `max_iter` meta-steps.
     validation_fraction : float, default=0.1
-        Share of tasks held out; of a distribution, of what its tasks are drawn from (see `fit`).
-        If that is less than one task, the training tasks validate.
+        Share of tasks held out where a single network is trained; of a distribution, of what its
+        tasks are drawn from (see `fit`). If that is less than one task, the training tasks
+        validate.
     normalize_y : bool, default=True
         Standardise regression targets over the pooled rows (Poisson: divide by the mean).
     standardize : bool or "auto", default="auto"
@@ -265,13 +272,14 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         n_query=20,
         max_rows_per_task=None,
         support_order="random",
-        meta_lr=1e-3,
+        meta_lr=2e-3,
         meta_batch_size=16,
         max_iter=3000,
+        n_members="auto",
         max_grad_norm=10.0,
         tol=1e-4,
         validation_interval=50,
-        n_iter_no_change=10,
+        n_iter_no_change=5,
         early_stopping=True,
         validation_fraction=0.1,
         normalize_y=True,
@@ -295,6 +303,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         self.meta_lr = meta_lr
         self.meta_batch_size = meta_batch_size
         self.max_iter = max_iter
+        self.n_members = n_members
         self.max_grad_norm = max_grad_norm
         self.tol = tol
         self.validation_interval = validation_interval
@@ -769,18 +778,19 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         if not self.warm_start or not hasattr(self, "_served"):
             return None
         self._check_task_feature("warm_start=True")
-        progress = self._training.progress._replace(loss_curve=self._loss_curve.to_list())
+        progress = [
+            each if each.loss_curve is not None else each._replace(loss_curve=self.loss_curve_)
+            for each in self._training.progress
+        ]
         return self._served.learned, self._training._replace(progress=progress)
 
     def _take(self, training):
         """What was trained, as attributes."""
         trainer, saved = training.trainer, training.saved
-        stopping = trainer.early_stopping
-        self.validation_scores_ = None if stopping is None else list(stopping.scores)
+        self.validation_scores_ = trainer.scores
         self.best_iter_ = trainer.best_iter
-        memory = saved._replace(progress=saved.progress._replace(loss_curve=None))
         curve = LossCurve(trainer.loss_curve)
-        self._keep(training.conclude(), memory, curve, len(training.source.tasks))
+        self._keep(training.conclude(), saved, curve, len(training.source.tasks))
 
     def _adapt_training_tasks(self, training):
         """Serve them, too. What stands in the way of that costs nothing that was learned."""
@@ -804,34 +814,44 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             encoder, encoded, numbers = encode(self, tasks, classes=classes)
             random_state = check_random_state(self.random_state)
             seed = copy.deepcopy(random_state)
-            algorithm, state = first_state(self, encoder, random_state)
-            curve = LossCurve()
+            algorithm, curve = clone(resolve_algorithm(self.algorithm)), LossCurve()
+            states = [first_state(self, algorithm, encoder.network, encoder.dtype, random_state)]
+            n_folds, share = 1, None
         else:
             encoder, algorithm = before.encoder, self._same_kind(before)
             encoder.check_same(self.estimator, **encoder_options(self, tasks))
             if classes is not None:
                 check_same_classes(classes, encoder.targets)
             encoded, numbers = encode_training(self, tasks, encoder)
-            state, seed, curve = self._state_to_go_on(), self._training.seed, self._loss_curve
-        sampler = EpisodeSampler(encoded.arrays, **episode_options(self))
-        episode = sampler.draw(numbers, state.random_state)
+            states, seed, curve = self._states_to_go_on(), self._training.seed, self._loss_curve
+            n_folds, share = before.n_folds, before.share
+        arrays = encoded.arrays.astype(states[0].params.vector.dtype)
+        sampler = EpisodeSampler(arrays, **episode_options(self))
+        episode = sampler.draw(numbers, states[0].random_state)
+        trained, losses = [], []
         with blas_threads(multiplications(encoder.network, *episode)):
-            loss = state.step(algorithm, encoder.network, *episode)
-        if np.isnan(loss):
-            warn_of_skipped_step(algorithm, state)
-        learned = conclude(encoder, algorithm, state.averaged, episode)
-        memory = Saved(None, seed, Progress(state, None, None, None))
-        self._keep(learned, memory, curve.append(loss), len(tasks))
+            for state in states:
+                network = network_of(encoder.network, state.params)
+                losses.append(state.step(algorithm, network, *episode))
+                trained.append(HeldOut(network, state.averaged, *episode))
+        if np.isnan(losses).any():
+            warn_of_skipped_step(algorithm, states[int(np.argmax(np.isnan(losses)))])
+        learned = conclude(encoder, algorithm, trained, n_folds, share)
+        memory = Saved(None, seed, [Progress(state, None, None, None) for state in states])
+        self._keep(learned, memory, curve.append(losses[0]), len(tasks))
         if self.adapt_training_tasks:
             self._served = self._served.adding(self._learn(encoded))
 
-    def _state_to_go_on(self):
-        """A state of one's own, after `fit` with the parameters that were kept."""
-        state = self._training.progress.state.copy()
-        if self._training.identity is not None:
-            state.rebase(self._served.learned.params)
-        state.set_rates(**rates(self))
-        return state
+    def _states_to_go_on(self):
+        """States of one's own, after `fit` with the parameters that were kept."""
+        states, network = [], self._served.learned.encoder.network
+        for progress in self._training.progress:
+            state = progress.state.copy()
+            if self._training.identity is not None:
+                state.rebase(kept_of(progress, True))
+            state.set_rates(**rates(self, network_of(network, state.params)))
+            states.append(state)
+        return states
 
     def _as_fitted(self):
         """As it was fitted, and is at this moment: a copy of which other threads know nothing.
@@ -876,9 +896,10 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
                 f"partial_fit goes on with algorithm={before.algorithm}, found {algorithm}; fit "
                 "anew"
             )
-        random_state = np.random.RandomState(0)
-        fresh = algorithm.init_params(before.network, random_state, before.encoder.dtype)
-        check_same_layout("partial_fit", algorithm, fresh, before.params)
+        random_state, encoder = np.random.RandomState(0), before.encoder
+        fresh = algorithm.init_params(encoder.network, random_state, encoder.dtype)
+        kept = self._training.progress[0].state.params
+        check_same_layout("partial_fit", algorithm, fresh, kept)
         return algorithm
 
     def _keep(self, learned, memory, curve, n_tasks):
@@ -890,7 +911,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         }
         self.algorithm_, self.n_tasks_ = learned.algorithm, n_tasks
         self.estimator_ = self._take_ids_too(learned.export_prior())
-        self.n_iter_ = memory.progress.state.n_iter
+        self.n_iter_ = max(each.state.n_iter for each in memory.progress)
 
     def _encode_support(self, X, y, groups, sample_weight):
         """Support rows in numbers."""

@@ -2,16 +2,26 @@
 
 import copy
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 from hashlib import sha256
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
 from ._conformal import Conformal, Unseen
 from ._learned import Learned
+from ._members import (
+    Members,
+    first_state,
+    folds_of,
+    kept_of,
+    max_iter,
+    merge,
+    rates,
+    training_dtype,
+)
 from ._messages import shown, warn
 from ._parameters import resolve_algorithm
 from ._runtime import quiet
@@ -23,8 +33,9 @@ from .encoding._learnable import learnable, warn_of_one_task
 from .encoding._task_column import names_seen
 from .tasks._episodes import EpisodeSampler
 from .tasks._streams import CollectionStream, DistributionStream
-from .training import Checkpoint, EarlyStopping, Saved, Trainer, TrainingState
+from .training import Checkpoint, Committee, EarlyStopping, Saved, Trainer
 
+MOST_JUDGES = 500  # episodes of a fold, by which members are weighed and the noise is found
 VALIDATION_EPISODES = 100  # at least, however few the validation tasks
 # parameters that a meta-step does not depend on: training goes on whatever they are
 NOT_OF_TRAINING = {
@@ -49,9 +60,9 @@ class MetaTraining:
     encoder : Encoder
     encoded : Encoded
         The training tasks; of a distribution, a sample.
-    trainer : Trainer
-    unseen : dict or None
-        Of an `Unseen`, what is not of the parameters: tasks that are held out, if any are.
+    trainer : Committee
+    unseen : list of (TaskArrays, ndarray, str)
+        Of each fold, what an `Unseen` has beside parameters; none where no task is held out.
     seed : RandomState
         As it was when training began.
     identity : dict of str to str
@@ -62,8 +73,8 @@ class MetaTraining:
     source: TaskSource
     encoder: Encoder
     encoded: Encoded
-    trainer: Trainer
-    unseen: dict | None
+    trainer: Committee
+    unseen: list
     seed: np.random.RandomState
     identity: dict
     checkpoint: Checkpoint | None
@@ -91,35 +102,38 @@ class MetaTraining:
         encoder, encoded, numbers = encode(meta, source.tasks, learned)
         if source.is_rows:
             warn_of_one_task(source.tasks)
-        stream, validation, unseen = _episodes(
-            meta, source, encoder, encoded, numbers, random_state
-        )
-        algorithm, state = first_state(meta, encoder, random_state)
-        if learned is not None:
-            check_same_layout("warm_start=True", algorithm, state.params, learned.params)
-            state.rebase(learned.params)
-        trainer = Trainer(algorithm, encoder.network, stream, validation, state, **_options(meta))
-        identity = _identity(meta, encoded.arrays, validation, state.params)
+        members = Members.of(meta, source, encoder.network, len(numbers))
+        trainers, unseen = _trainers(meta, members, source, encoder, encoded, numbers, random_state)
+        earlier = [None] * len(trainers) if last is None else _earlier(last, trainers)
+        for trainer, then in zip(trainers, earlier, strict=True):
+            if then is not None:
+                kept = kept_of(then, last.identity is not None)
+                check_same_layout("warm_start=True", trainer.algorithm, trainer.state.params, kept)
+                trainer.state.rebase(kept)
+        identity = _identity(meta, encoded.arrays, trainers)
+        trainer = Committee(trainers, members.n_linear)
         training = cls(source, encoder, encoded, trainer, unseen, seed, identity, checkpoint)
         if last is not None:
-            training._go_on_from(last, meta)
+            training._go_on_from(earlier, _same_training(last.identity, identity), meta)
         if saved is not None:
             checkpoint.check(saved, identity)
             trainer.progress = saved.progress
         return training
 
-    def _go_on_from(self, last, meta):
+    def _go_on_from(self, earlier, same, meta):
         """After an earlier fit: exactly, or with other tasks or parameters from what it kept."""
-        trainer, progress = self.trainer, copy.deepcopy(last.progress)
-        trainer.max_iter += len(progress.loss_curve)
-        if last.identity is not None and _same_training(last.identity, self.identity):
-            trainer.progress = progress
-        else:
-            progress.state.rebase(trainer.state.params)
-            trainer.state, trainer.loss_curve = progress.state, progress.loss_curve
-        trainer.state.set_rates(**rates(meta))
-        if trainer.early_stopping is not None:
-            trainer.early_stopping.be_patient_again()
+        for trainer, then in zip(self.trainer.trainers, earlier, strict=True):
+            if then is None:
+                continue
+            trainer.max_iter += len(then.loss_curve)
+            if same:
+                trainer.progress = then
+            else:
+                then.state.rebase(trainer.state.params)
+                trainer.state, trainer.loss_curve = then.state, then.loss_curve
+            trainer.state.set_rates(**rates(meta, trainer.network))
+            if trainer.early_stopping is not None:
+                trainer.early_stopping.be_patient_again()
 
     @property
     def saved(self):
@@ -128,31 +142,61 @@ class MetaTraining:
 
     def conclude(self):
         """What was meta-learned."""
-        trainer = self.trainer
-        learned = conclude(self.encoder, trainer.algorithm, trainer.kept, trainer.validation)
-        if self.unseen is None:
-            return learned
-        unseen = [Unseen(learned.network, learned.params, **self.unseen)]
-        return replace(learned, conformal=_conformal(learned.algorithm, unseen))
+        trainers = self.trainer.trainers
+        held_out = [HeldOut(each.network, each.kept, *each.validation) for each in trainers]
+        n_folds = len(trainers) - self.trainer.n_linear
+        return conclude(self.encoder, trainers[0].algorithm, held_out, n_folds, unseen=self.unseen)
 
 
-def _conformal(algorithm, unseen):
-    """What stands in the way of intervals costs nothing that was learned."""
+@quiet
+def conclude(encoder, algorithm, held_out, n_folds=1, share=None, unseen=()):
+    """What was meta-learned, with what has a closed form found on the rows of episodes.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    algorithm : MetaAlgorithm
+    held_out : list of HeldOut
+        Of each member.
+    n_folds : int, default=1
+        More are merged.
+    share : float or None, default=None
+        Of the linear members; None: found on the episodes.
+    unseen : sequence of (TaskArrays, ndarray, str), default=()
+        The tasks that each fold held out, as in a `MetaTraining`.
+    """
+    held_out = [_some(each, encoder.dtype) for each in held_out]
+    network, params, _, _ = held_out[0]
+    if n_folds > 1:
+        network, params, held_out, share = merge(algorithm, held_out, n_folds, share)
+    params = _calibrated(algorithm, network, params, held_out)
+    conformal = _conformal(algorithm, held_out, unseen) if unseen else None
+    return Learned(encoder, algorithm, params, network, n_folds, share, conformal)
+
+
+def _calibrated(algorithm, network, params, held_out):
+    calibrated = algorithm.calibrate(network, params, held_out)
+    return calibrated if np.isfinite(calibrated.vector).all() else params
+
+
+def _conformal(algorithm, held_out, unseen):
+    """Each fold calibrated alike; what stands in the way of it costs nothing that was learned."""
     try:
-        return Conformal.of(algorithm, unseen)
+        folds = [
+            Unseen(fold.network, _calibrated(algorithm, *fold[:2], held_out), *where)
+            for fold, where in zip(held_out, unseen, strict=True)
+        ]
+        return Conformal.of(algorithm, folds)
     except (ValueError, MemoryError, KeyboardInterrupt) as error:
         why = shown(error, str) or "it was interrupted"
         warn(f"fit is done, but there will be no intervals or sets of classes: {why}")
 
 
-@quiet
-def conclude(encoder, algorithm, params, episode):
-    """What was meta-learned, with what has a closed form found on the rows of an episode."""
-    held_out = [HeldOut(encoder.network, params, *episode)]
-    calibrated = algorithm.calibrate(encoder.network, params, held_out)
-    if np.isfinite(calibrated.vector).all():
-        params = calibrated
-    return Learned(encoder, algorithm, params)
+def _some(held_out, dtype):
+    """Some of the episodes, which are enough to judge by, in the precision of predictions."""
+    network, params, *episode = held_out
+    batches = (batch.take(slice(MOST_JUDGES)).astype(dtype) for batch in episode)
+    return HeldOut(network, params.astype(dtype), *batches)
 
 
 def encode(meta, tasks, learned=None, classes=None):
@@ -194,20 +238,6 @@ def _learnable(meta, tasks, own_classes):
     return tasks, numbers
 
 
-def first_state(meta, encoder, random_state):
-    """The algorithm, and training with it before the first meta-step."""
-    algorithm = clone(resolve_algorithm(meta.algorithm))
-    params = algorithm.init_params(encoder.network, random_state, encoder.dtype)
-    state = TrainingState.start(params, encoder.network, random_state, **rates(meta))
-    return algorithm, state
-
-
-def rates(meta):
-    """What each meta-step takes of the parameters."""
-    mlp, _ = split_estimator(meta.estimator)
-    return {"meta_lr": meta.meta_lr, "alpha": mlp.alpha, "max_grad_norm": meta.max_grad_norm}
-
-
 def episode_options(meta):
     return {
         "n_shots": meta.n_shots,
@@ -234,18 +264,75 @@ def _random_state(meta, earlier):
     return copy.deepcopy(earlier.seed)
 
 
-def _options(meta):
-    """The trainer's."""
-    stops = EarlyStopping(meta.tol, meta.n_iter_no_change) if meta.early_stopping else None
-    return {
-        "early_stopping": stops,
-        "max_iter": meta.max_iter,
-        "validation_interval": meta.validation_interval,
+def _trainers(meta, members, source, encoder, encoded, numbers, random_state):
+    """Of each member; and the tasks that each fold holds out."""
+    if members.n_folds == 1:
+        stream, validation, unseen = _episodes(
+            meta, source, encoder, encoded, numbers, random_state
+        )
+        trainer = _trainer(meta, members, 0, encoder.dtype, stream, validation, random_state)
+        return [trainer], unseen
+    dtype = training_dtype(encoded.arrays)
+    sampler = EpisodeSampler(encoded.arrays.astype(dtype), **episode_options(meta))
+    folds = folds_of(numbers, members.n_folds, random_state)
+    seeds = random_state.randint(2**31 - 1, size=len(members.networks))
+    episodes, trainers = [], []
+    for number, seed in enumerate(seeds):
+        own = np.random.RandomState(seed)
+        training, validation = folds[number % members.n_folds]
+        if number < members.n_folds:  # those on the same tasks are judged by the same episodes
+            episodes.append(sampler.draw(_repeated(validation), own))
+        stream = CollectionStream(sampler, training, meta.meta_batch_size)
+        episode = episodes[number % members.n_folds]
+        trainers.append(_trainer(meta, members, number, dtype, stream, episode, own))
+    return trainers, [(encoded.arrays, fold[1], meta.support_order) for fold in folds]
+
+
+def _trainer(meta, members, number, dtype, stream, validation, random_state):
+    algorithm, network = members.algorithm, members.networks[number]
+    state = first_state(meta, algorithm, network, dtype, random_state)
+    return Trainer(
+        algorithm,
+        network,
+        stream,
+        validation,
+        state,
+        early_stopping=EarlyStopping(meta.tol, meta.n_iter_no_change)
+        if meta.early_stopping
+        else None,
+        max_iter=max_iter(meta, network),
+        validation_interval=meta.validation_interval,
+    )
+
+
+def _earlier(last, trainers):
+    """How far each one's like had come in an earlier fit; None where there was none.
+
+    Of another number of members, some go on from the same.
+    """
+    progress = copy.deepcopy(last.progress)
+    if len(progress) == len(trainers):
+        return progress
+    of_kind = {
+        is_deep: [each for each in progress if _is_deep(each) == is_deep] for is_deep in (0, 1)
     }
+    place, found = [0, 0], []
+    for trainer in trainers:
+        is_deep = trainer.network.n_layers > 1
+        then = of_kind[is_deep]
+        found.append(copy.deepcopy(then[place[is_deep] % len(then)]) if then else None)
+        if then:
+            found[-1].state.random_state = trainer.state.random_state
+        place[is_deep] += 1
+    return found
+
+
+def _is_deep(progress):
+    return "weights_1" in progress.state.params.layout.shapes
 
 
 def _episodes(meta, source, encoder, encoded, numbers, random_state):
-    """A stream of episodes to train on, the episode of the validation tasks, and these if they
+    """A stream of episodes to train on; the episode of the validation tasks; and these, if they
     are not trained on."""
     options, arrays = episode_options(meta), encoded.arrays
     if source.draw is None:
@@ -253,7 +340,8 @@ def _episodes(meta, source, encoder, encoded, numbers, random_state):
         training, validation = _split_tasks(meta, numbers, random_state)
         stream = CollectionStream(sampler, training, meta.meta_batch_size)
         held_out = np.setdiff1d(validation, training)
-        return stream, sampler.draw(validation, random_state), _unseen(meta, arrays, held_out)
+        unseen = [(arrays, held_out, meta.support_order)] if len(held_out) else []
+        return stream, sampler.draw(validation, random_state), unseen
 
     sample = partial(_sample, meta, source, encoder)
     task_size = arrays.X.size / len(arrays)
@@ -261,15 +349,8 @@ def _episodes(meta, source, encoder, encoded, numbers, random_state):
     if source.validation is not None:
         encoded, numbers = encode_training(meta, source.validation, encoder)
     sampler = EpisodeSampler(encoded.arrays, **options)
-    unseen = _unseen(meta, encoded.arrays, numbers)
+    unseen = [(encoded.arrays, numbers, meta.support_order)]
     return stream, sampler.draw(numbers, random_state), unseen
-
-
-def _unseen(meta, arrays, tasks):
-    """Tasks that are not trained on, by their numbers, as an `Unseen` has them; None of none."""
-    if not len(tasks):
-        return None
-    return {"arrays": arrays, "tasks": tasks, "support_order": meta.support_order}
 
 
 def _sample(meta, source, encoder, n_tasks, random_state):
@@ -292,11 +373,15 @@ def _split_tasks(meta, tasks, random_state):
     n_held_out = round(meta.validation_fraction * len(tasks)) if meta.early_stopping else 0
     n_held_out = min(n_held_out, len(tasks) - 1)
     validation = order[:n_held_out] if n_held_out else order
-    repeats = -(-VALIDATION_EPISODES // len(validation))
-    return order[n_held_out:], np.tile(validation, repeats)
+    return order[n_held_out:], _repeated(validation)
 
 
-def _identity(meta, arrays, validation, params):
+def _repeated(validation):
+    """Tasks as often as it takes for enough episodes."""
+    return np.tile(validation, -(-VALIDATION_EPISODES // len(validation)))
+
+
+def _identity(meta, arrays, trainers):
     """What training is of: parameters in words, data and start by their digests."""
     told = {
         name: re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))  # the same in another process
@@ -305,15 +390,17 @@ def _identity(meta, arrays, validation, params):
     }
     told["algorithm"] = repr(resolve_algorithm(meta.algorithm))
     tasks = [getattr(arrays, field.name) for field in fields(arrays)]
+    for trainer in trainers:
+        tasks += [array for batch in trainer.validation for array in batch[:3]]
     return told | {
-        "tasks": _digest([*tasks, *validation[0][:3], *validation[1][:3]]),
-        "start": _digest([params.vector]),
+        "tasks": _digest(tasks),
+        "start": _digest([trainer.state.params.vector for trainer in trainers]),
     }
 
 
 def _same_training(one, other):
     """Whether these are of the same, wherever it began."""
-    return one | {"start": None} == other | {"start": None}
+    return one is not None and one | {"start": None} == other | {"start": None}
 
 
 def _digest(arrays):

@@ -24,6 +24,7 @@ PARAMETER_CONSTRAINTS = {
     "meta_lr": [Interval(Real, 0, None, closed="neither")],
     "meta_batch_size": [Interval(Integral, 1, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
     "tol": [Interval(Real, 0, None, closed="left")],
     "validation_interval": [Interval(Integral, 1, None, closed="left")],

@@ -41,10 +41,10 @@ def run(training, verbose=False, callbacks=None, as_if_fitted=None):
     begin, trainer = time.monotonic(), training.trainer
     why = _train(training, begin, verbose, callbacks, as_if_fitted)
     if not trainer.has_learned:
-        raise ValueError(f"meta-training diverged: {_divergence(trainer)}")
+        raise ValueError(f"meta-training diverged: {_divergence(trainer.troubled)}")
     if verbose:
         print(
-            f"Training ended after meta-step {trainer.state.n_iter}, "
+            f"Training ended after meta-step {trainer.longest.state.n_iter}, "
             f"{time.monotonic() - begin:.1f} s: {why}. Kept: meta-step {trainer.best_iter}"
         )
     _warn(training, why)
@@ -104,7 +104,7 @@ def _why_done(trainer):
     if trainer.has_diverged:
         return f"{MOST_SKIPPED} meta-steps in a row were not finite, however slow"
     if trainer.has_stopped:
-        stopping = trainer.early_stopping
+        stopping = trainer.longest.early_stopping
         return (
             f"{stopping.n_iter_no_change} evaluations brought no improvement by "
             f"tol={stopping.tol:g}"
@@ -113,17 +113,18 @@ def _why_done(trainer):
 
 
 def _warn(training, why):
-    trainer = training.trainer
-    kept = f"the parameters after meta-step {trainer.best_iter} of {trainer.state.n_iter} are kept"
+    trainer, troubled = training.trainer, training.trainer.troubled
+    n_iter = trainer.longest.state.n_iter
+    kept = f"the parameters after meta-step {trainer.best_iter} of {n_iter} are kept"
     if why == INTERRUPTED:
         more = "" if training.checkpoint is None else ", and the checkpoint can be gone on with"
         warn(f"meta-training was interrupted: {kept}{more}")
     elif trainer.has_diverged:
-        warn(f"meta-training diverged, and {kept}: {_divergence(trainer)}", ConvergenceWarning)
-    elif trainer.state.n_retreats:
+        warn(f"meta-training diverged, and {kept}: {_divergence(troubled)}", ConvergenceWarning)
+    elif troubled.state.n_retreats:
         warn(
             f"meta-training diverged, and went on from what had done best with meta_lr lowered to "
-            f"{trainer.state.optimizer.learning_rate:.3g}; {kept}: {_divergence(trainer)}",
+            f"{troubled.state.optimizer.learning_rate:.3g}; {kept}: {_divergence(troubled)}",
             ConvergenceWarning,
         )
     elif not _warn_if_useless(training) and why == _why_done(trainer):
@@ -150,17 +151,19 @@ def _advice(algorithm, state):
 
 def _warn_if_useless(training):
     """Warn where what is kept does clearly worse than the training mean."""
-    trainer = training.trainer
-    if trainer.early_stopping is None:
+    trainer, mean = training.trainer, training.encoded.arrays.mean_target()
+    if trainer.best_score is None:
         return False
-    found, mean = -trainer.early_stopping.best_score, training.encoded.arrays.mean_target()
-    constant = constant_loss(trainer.network, mean, trainer.validation[1])
+    found = -trainer.best_score
+    constant = np.mean(
+        [constant_loss(each.network, mean, each.validation[1]) for each in trainer.leading]
+    )
     if found > USELESS * constant:
         warn(
             f"the loss on the validation tasks is {found:.4g} at its best, in meta-step "
-            f"{trainer.best_iter} of {trainer.state.n_iter}; predicting the mean of all training "
-            f"rows has {constant:.4g}. Train longer (max_iter), scale the features, or lower "
-            f"meta_lr{inner_rate(trainer.algorithm, before=' or ')}",
+            f"{trainer.best_iter} of {trainer.longest.state.n_iter}; predicting the mean of all "
+            f"training rows has {constant:.4g}. Train longer (max_iter), scale the features, or "
+            f"lower meta_lr{inner_rate(trainer.longest.algorithm, before=' or ')}",
             ConvergenceWarning,
         )
         return True
@@ -168,11 +171,11 @@ def _warn_if_useless(training):
 
 
 def _warn_if_improving(trainer, kept):
-    stopping = trainer.early_stopping
-    if stopping is None or trainer.has_stopped or not stopping.is_improving:
+    improving = [each for each in trainer.leading if each.is_improving]
+    if len(improving) <= len(trainer.leading) / 2:
         return
     warn(
-        f"max_iter={trainer.max_iter} ended meta-training while it was still improving: the loss "
-        f"on the validation tasks fell to {-stopping.best_score:.4g}; {kept}. Train longer",
+        f"max_iter={improving[0].max_iter} ended meta-training while it was still improving: the "
+        f"loss on the validation tasks fell to {-trainer.best_score:.4g}; {kept}. Train longer",
         ConvergenceWarning,
     )

@@ -39,7 +39,8 @@ class Problem:
     def meta(self, algorithm="bayesian_head", **params):
         learner = ALGORITHMS[algorithm] if isinstance(algorithm, str) else algorithm
         needs_loss(learner, self.estimator.loss)
-        defaults = {"max_iter": 20, "random_state": 0, "handle_unknown": "prior"}
+        # of a single network, unless the test is of several
+        defaults = {"max_iter": 20, "n_members": 1, "random_state": 0, "handle_unknown": "prior"}
         params = defaults | self.params | params
         return MetaLearner(clone(self.estimator), algorithm, **params)
 

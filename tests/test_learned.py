@@ -44,7 +44,7 @@ def one_task(arrays, i):
 def make_learned(name, network, dtype=float):
     algorithm = ALGORITHMS[name]()
     encoder = SimpleNamespace(network=network, dtype=np.dtype(dtype))  # all that is asked of it
-    return Learned(encoder, algorithm, make_params(algorithm, network, dtype=dtype))
+    return Learned(encoder, algorithm, make_params(algorithm, network, dtype=dtype), network)
 
 
 def learn(name, network, arrays, ids=IDS, classes=None, n_jobs=None):
@@ -192,7 +192,7 @@ def test_decoding_classes_of_each_tasks_own_is_a_loop_over_rows(n_outputs, label
     classes = [labels[i : i + k] for i in range(0, 12, k)]
     z, place = rng.standard_normal((20, n_outputs)), rng.randint(len(classes), size=20)
     encoder = SimpleNamespace(is_classifier=True, shared_labels=False, targets=None)
-    found = Learned(encoder, None, None).decode(z, place, classes)
+    found = Learned(encoder, None, None, None).decode(z, place, classes)
     codes = [int(row[0] > 0) if n_outputs == 1 else int(np.argmax(row)) for row in z]
     assert found.tolist() == [classes[p][code] for p, code in zip(place, codes, strict=True)]
     assert found.dtype == labels.dtype

@@ -74,13 +74,13 @@ def test_a_distribution_does_not_draw_the_same_tasks_again(regression):
 def test_with_other_tasks_it_goes_on_from_what_was_kept(regression):
     """Judged anew: that the earlier validation tasks did well is of no account."""
     meta = regression.meta(max_iter=30, **FIT).fit(regression.tasks)
-    n_steps = meta._training.progress.state.optimizer.n_steps
+    n_steps = meta._training.progress[0].state.optimizer.n_steps
     kept = meta._served.learned.params.vector.copy()
     meta.set_params(max_iter=5, meta_lr=1e-12)
     meta.fit(regression.tasks[:9])
     assert len(meta.validation_scores_) == 1
     assert len(meta.loss_curve_) == meta.n_iter_ == 35
-    assert meta._training.progress.state.optimizer.n_steps == n_steps + 5
+    assert meta._training.progress[0].state.optimizer.n_steps == n_steps + 5
     n_network = meta._served.learned.encoder.network.layout.size
     assert_allclose(meta._served.learned.params.vector[:n_network], kept[:n_network], atol=1e-9)
 
@@ -89,7 +89,7 @@ def test_other_parameters_count_at_once(regression):
     meta = regression.meta(max_iter=10, **FIT).fit(regression.tasks)
     before = meta._served.learned.params.vector.copy()
     meta.set_params(meta_lr=1e-15, early_stopping=False).fit(regression.tasks)
-    assert meta._training.progress.state.optimizer.learning_rate == 1e-15
+    assert meta._training.progress[0].state.optimizer.learning_rate == 1e-15
     n_network = meta._served.learned.encoder.network.layout.size
     assert_allclose(meta._served.learned.params.vector[:n_network], before[:n_network], atol=1e-9)
     assert meta.validation_scores_ is None

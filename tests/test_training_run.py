@@ -271,7 +271,7 @@ def test_a_rate_that_is_too_high_is_lowered(regression, algorithm, meta_lr):
     match = r"meta-training diverged, and went on from what had done best with meta_lr lowered to"
     with pytest.warns(ConvergenceWarning, match=match):
         meta.fit(regression.tasks)
-    assert meta._training.progress.state.optimizer.learning_rate < meta_lr
+    assert meta._training.progress[0].state.optimizer.learning_rate < meta_lr
     assert meta.validation_scores_[meta.best_iter_ // 50 - 1] > -2
 
 

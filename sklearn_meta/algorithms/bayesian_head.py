@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._compat import Interval
-from ..network import TaskWeights, posterior_mode, product
+from ..network import MergedMLP, Params, TaskWeights, posterior_mode, product
 from ._base import MetaAlgorithm, extended_params, zero_head
 from ._bayesian_tasks import BayesianTasks
 
@@ -42,6 +42,10 @@ class BayesianHead(MetaAlgorithm):
     init_precision : float, default=10.0
         Prior precision of the output weights that training starts from, relative to the
         precision of one observation.
+    linear_member : bool, default=True
+        Whether, where several networks are merged (`n_members` of `MetaLearner`), a linear mixed
+        model is trained beside each, and counts as much as tasks that were held out are the better
+        for it. Of relu networks and at most 1,000 features.
 
     References
     ----------
@@ -67,10 +71,12 @@ class BayesianHead(MetaAlgorithm):
 
     _parameter_constraints = {
         "init_precision": [Interval(Real, 0, None, closed="neither")],
+        "linear_member": ["boolean"],
     }
 
-    def __init__(self, *, init_precision=10.0):
+    def __init__(self, *, init_precision=10.0, linear_member=True):
         self.init_precision = init_precision
+        self.linear_member = linear_member
 
     def init_params(self, network, random_state, dtype):
         own = {"log_precision": (network.n_features + 1,)}
@@ -109,6 +115,49 @@ class BayesianHead(MetaAlgorithm):
         return loss.task_losses(z, query).mean(), self._backward(
             network, params, rows, d_scaled, d_base
         )
+
+    def merge(self, members, weights):
+        """Several networks as one: their features side by side, under the mixture of their priors.
+
+        The prior of a task's function is Gaussian for each member; of the mixture the mean and
+        the covariance are the weighted means of theirs. A member without hidden layers gives the
+        inputs as features.
+
+        Parameters
+        ----------
+        members : list of (MLP, Params)
+            Of one shape, but for those without hidden layers.
+        weights : array-like of shape (members,)
+            They sum to 1; a member of weight 0 is left out.
+
+        Returns
+        -------
+        network : MLP
+        params : Params
+        """
+        chosen = [(*m, w) for m, w in zip(members, weights, strict=True) if w > 0]
+        deep = [each for each in chosen if each[0].n_layers > 1]
+        linear = [each for each in chosen if each[0].n_layers == 1]
+        first, params, _ = chosen[0]
+        if len(chosen) == 1:
+            return first, params
+        network = MergedMLP(deep[0][0], len(deep), bool(linear)) if deep else first
+        own = {
+            name: shape
+            for name, shape in params.layout.shapes.items()
+            if name not in first.layout.shapes
+        }
+        own["log_precision"] = (network.n_features + 1,)
+        layout = network.layout.extend(own, params.layout.lr_scales)
+        merged = Params(np.zeros(layout.size, params.vector.dtype), layout)
+        for name in own:
+            if name != "log_precision":
+                merged[name][...] = sum(w * each[name] for _, each, w in chosen)
+        for names in network.names[:-1]:
+            for name in names:
+                merged[name][...] = np.concatenate([each[name] for _, each, _ in deep], axis=-1)
+        _merge_priors(network, merged, deep, linear)
+        return network, merged
 
     def calibrate(self, network, params, held_out):
         """Set the noise to what the query rows show, given the posterior's own variance.
@@ -158,6 +207,25 @@ class BayesianHead(MetaAlgorithm):
             weights, bias = network.names[-1]
             gradient[weights][...], gradient[bias][...] = d_head[:-1], d_head[-1]
         return gradient.vector
+
+
+def _merge_priors(network, merged, deep, linear):
+    """The prior of the output layer of a merged network: of features, then inputs, then bias."""
+    of_deep, of_linear = ([_weighted_prior(*each) for each in kind] for kind in (deep, linear))
+    parts = [prior[:-1] for prior in of_deep]  # each has features of its own
+    if linear:  # which share theirs
+        parts.append(sum(prior[:-1] for prior in of_linear))
+    parts.append(sum(prior[-1:] for prior in of_deep + of_linear))
+    prior = np.concatenate(parts)
+    weights, bias = network.names[-1]
+    merged[weights][...], merged[bias][...] = prior[:-1, :-1], prior[-1, :-1]
+    merged["log_precision"][...] = -np.log(prior[:, -1])
+
+
+def _weighted_prior(network, params, weight):
+    """Its share of the mean, and as the last column of the variances, (p, outputs + 1)."""
+    variance = _scale(params)[:, None] ** 2
+    return weight * np.concatenate([_prior_mean(network, params), variance], axis=1)
 
 
 def _prior_mean(network, params):

@@ -19,9 +19,17 @@ def fitted_mlp(layers, encoder, classes):
     else:
         head = encoder.targets.fold(*head)  # stays in double precision
         y = np.ones(1 if encoder.targets.flat else (1, encoder.targets.n_outputs))
-    fitted = _fitted_shell(mlp, encoder, y)
+    fitted = _fitted_shell(_of_widths(mlp, [len(bias) for _, bias in hidden]), encoder, y)
     fitted.coefs_, fitted.intercepts_ = map(list, zip(*hidden, head, strict=True))
     return fitted
+
+
+def _of_widths(mlp, widths):
+    """The MLP; if its hidden layers have other widths, as of merged networks, one of these."""
+    sizes = mlp.hidden_layer_sizes
+    if list(sizes if np.iterable(sizes) else [sizes]) == widths:
+        return mlp
+    return clone(mlp).set_params(hidden_layer_sizes=tuple(widths))
 
 
 def _cast(layer, dtype):

@@ -5,6 +5,7 @@ from ._descent import MetaGradient, Trajectory, descend, pull_back, query_loss
 from ._gaussian_head import posterior_mode
 from ._layout import Layout, Params
 from ._losses import LOSSES
+from ._merged import PASSED_ON, MergedMLP
 from ._mlp import MLP, Pass, weight_gradients
 from ._posterior_covariance import (
     factor_shape,
@@ -20,7 +21,9 @@ from ._weights import TaskWeights
 __all__ = [
     "LOSSES",
     "MLP",
+    "PASSED_ON",
     "Layout",
+    "MergedMLP",
     "MetaGradient",
     "Params",
     "Pass",

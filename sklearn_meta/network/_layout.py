@@ -43,6 +43,9 @@ class Params:
     def __getitem__(self, name):
         return self.layout.view(self.vector, name)
 
+    def astype(self, dtype):
+        return Params(self.vector.astype(dtype, copy=False), self.layout)
+
     def copy(self):
         return Params(self.vector.copy(), self.layout)
 

@@ -134,6 +134,10 @@ class MLP:
         body = [as_layer(layer) for layer in layers[:-1]]
         return self.backward(body, slopes, feature_gradient * slopes[-1])[1]
 
+    def as_plain(self, layers):
+        """One task's layers as those of a plain network: as they are."""
+        return layers
+
     def run(self, layers, batch, scale=None, to_inputs=False):
         """Forward and backward over a batch of tasks.
 

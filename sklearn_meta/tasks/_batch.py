@@ -1,6 +1,6 @@
 """Padded batches: some tasks' rows in one array, weight 0 on the padding."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -37,6 +37,10 @@ class TaskBatch(_Rows):
         """Row weights that sum to 1 in each task (0 where it has no rows)."""
         total = np.add.reduce(self.weight, axis=1, keepdims=True)
         return self.weight / np.maximum(total, np.finfo(total.dtype).tiny)
+
+    def astype(self, dtype):
+        """The same numbers in this precision."""
+        return TaskBatch(*(None if a is None else a.astype(dtype, copy=False) for a in self))
 
     def take(self, tasks):
         """Some of the tasks, by a slice or an array of their numbers."""
@@ -87,6 +91,12 @@ class TaskArrays(Joinable):
         if self.weight is None:
             return self.sizes
         return np.diff(offsets_within(self.offsets, self.weight > 0))
+
+    def astype(self, dtype):
+        """The same with numbers in this precision; class codes stay as they are."""
+        y = self.y if self.labels is not None else self.y.astype(dtype, copy=False)
+        weight = None if self.weight is None else self.weight.astype(dtype, copy=False)
+        return replace(self, X=self.X.astype(dtype, copy=False), y=y, weight=weight)
 
     def mean_target(self):
         """The mean over rows of the network's targets, (outputs,)."""

@@ -1,6 +1,7 @@
 """The outer loop: from episodes to what is meta-learned."""
 
 from ._checkpoint import Checkpoint, Saved
+from ._committee import Committee
 from ._early_stopping import EarlyStopping
 from ._loss_curve import LossCurve
 from ._optimizers import Adam
@@ -10,6 +11,7 @@ from ._trainer import Progress, Report, Trainer, multiplications
 __all__ = [
     "Adam",
     "Checkpoint",
+    "Committee",
     "EarlyStopping",
     "LossCurve",
     "Progress",

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._messages import shown, warn
-from ._trainer import Progress
 
 NAME = "training.checkpoint"  # of the file
 VERSION = b"sklearn_meta checkpoint 1\n"  # another cannot be taken over
@@ -19,7 +18,7 @@ class Saved(NamedTuple):
 
     identity: dict  # what training is of, by name: data and parameters
     seed: object  # RandomState, as it was when `fit` began
-    progress: Progress
+    progress: list  # of Progress, of each member
 
 
 class Checkpoint:

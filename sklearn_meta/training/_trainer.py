@@ -146,6 +146,12 @@ class Trainer:
         return bool(was_moved) and not (evaluated and self._best is None)
 
     @property
+    def is_improving(self):
+        """Whether the end comes while validation tasks still improve by much."""
+        stopping = self.early_stopping
+        return stopping is not None and not stopping.has_stopped and stopping.is_improving
+
+    @property
     def kept(self):
         """The parameters to keep: the best of all evaluations; where there was none, the last."""
         return self.state.averaged if self._best is None else self._best

@@ -97,7 +97,7 @@ def test_of_a_task_that_is_kept_as_its_rows(algorithm, setting):
     tasks = TaskCollection.from_arrays(X, y, GROUPS)
     encoder, encoded = Encoder.fit_encode(estimator, tasks, shared_labels=shared)
     params = algorithm.init_params(encoder.network, np.random.RandomState(0), encoder.dtype)
-    learned = Learned(encoder, algorithm, params)
+    learned = Learned(encoder, algorithm, params, encoder.network)
     known = learned.learn(encoded)
     ids, arrays, classes = encoded
     rows = on_demand(learned, arrays, known.parts[0].batch.adapted)

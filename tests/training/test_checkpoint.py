@@ -30,7 +30,7 @@ def results(meta):
         "losses": np.array(meta.loss_curve_),
         "scores": np.array(meta.validation_scores_),
         "counts": [meta.n_iter_, meta.best_iter_],
-        "next": meta._training.progress.state.random_state.random_sample(3),
+        "next": meta._training.progress[0].state.random_state.random_sample(3),
     }
 
 
@@ -106,7 +106,7 @@ def test_killed_while_it_is_written(regression, tmp_path, monkeypatch, call):
         child.join()
     assert child.exitcode == -signal.SIGKILL
     saved = Checkpoint(tmp_path).load()
-    assert saved.progress.state.n_iter == 3 * 3  # the first was written before training
+    assert saved.progress[0].state.n_iter == 3 * 3  # the first was written before training
     assert_same_bits(results(meta.fit(regression.tasks)), expected)
 
 
@@ -149,7 +149,7 @@ def test_a_distribution_goes_on_with_other_tasks(regression, tmp_path, monkeypat
 def test_without_a_seed_the_split_is_the_one_that_was_drawn(regression, tmp_path, monkeypatch):
     meta = regression.meta(**FIT, random_state=None, checkpoint=tmp_path)
     interrupted_fit(meta, regression.tasks, monkeypatch)
-    then = Checkpoint(tmp_path).load().progress
+    (then,) = Checkpoint(tmp_path).load().progress
     meta.fit(regression.tasks)
     assert meta.loss_curve_[:15] == then.loss_curve
     assert meta.validation_scores_[:5] == then.early_stopping.scores
