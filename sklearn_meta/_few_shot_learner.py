@@ -134,6 +134,39 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.meta_learner_.predict_log_proba(self._rows(X))
 
+    @available_if(_inner_has("predict_interval"))
+    def predict_interval(self, X, coverage=0.9):
+        """An interval for each row's target, as of `MetaLearner.predict_interval`.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_rows, n_features)
+        coverage : float, default=0.9
+
+        Returns
+        -------
+        lower, upper : ndarrays of shape (n_rows,) or (n_rows, n_outputs)
+        """
+        check_is_fitted(self)
+        return self.meta_learner_.predict_interval(self._rows(X), coverage=coverage)
+
+    @available_if(_inner_has("predict_set"))
+    def predict_set(self, X, coverage=0.9):
+        """The classes that each row may have, as of `MetaLearner.predict_set`.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_rows, n_features)
+        coverage : float, default=0.9
+
+        Returns
+        -------
+        is_in_set : ndarray of shape (n_rows, n_classes) of bool
+            In the order of `classes_`.
+        """
+        check_is_fitted(self)
+        return self.meta_learner_.predict_set(self._rows(X), coverage=coverage)
+
     def score(self, X, y, sample_weight=None):
         """Accuracy or R2 on rows of the task."""
         check_is_fitted(self)

@@ -35,9 +35,9 @@ class KnownTasks(Cached):
     among: np.ndarray | None = None
 
     @classmethod
-    def of(cls, ids, adapted, classes=None):
-        """Tasks learned together: ids (tasks,), AdaptedTasks, a list of each one's own classes."""
-        return cls((Part(Batch(ids, adapted, classes)),))
+    def of(cls, ids, adapted, classes=None, n_rows=None):
+        """Tasks learned together, as in a `Batch`."""
+        return cls((Part(Batch(ids, adapted, classes, n_rows)),))
 
     def __len__(self):
         return self._starts[-1]
@@ -84,6 +84,15 @@ class KnownTasks(Cached):
             place[left] = np.where(found == UNKNOWN, UNKNOWN, found + start)
         return place
 
+    def n_shots(self, place):
+        """What the task of each row (rows,) was learned from: rows; of classes of its own, rows a
+        class; 0 where it is UNKNOWN."""
+        places, task = np.unique(place, return_inverse=True)
+        n_shots, known = np.zeros(len(places), int), np.flatnonzero(places != UNKNOWN)
+        for batch, which, numbers in self.by_part(places[known]):
+            n_shots[known[which]] = batch.n_shots(numbers)
+        return n_shots[task]
+
     def merge(self, later):
         """These tasks and the later ones, which replace those of the same id."""
         parts = self.parts
@@ -105,8 +114,6 @@ class KnownTasks(Cached):
 
     def in_columns(self, values, place):
         """Values (rows, outputs) by each task's own classes, in columns for `all_classes`."""
-        if values is None:
-            return None
         columns = self.all_classes
         _check_table(len(values), len(columns), values.itemsize)
         wide = np.zeros((len(values), len(columns)), values.dtype)
@@ -135,11 +142,14 @@ class Batch(Cached):
     adapted : AdaptedTasks
     classes : list of ndarray or None
         Of each task, where each has its own.
+    n_rows : ndarray of shape (tasks,) or None
+        From which each was learned, those of weight 0 aside; None where nobody asks.
     """
 
     ids: np.ndarray
     adapted: AdaptedTasks
     classes: list | None
+    n_rows: np.ndarray | None
 
     @cached_property
     def number_of(self):
@@ -154,7 +164,15 @@ class Batch(Cached):
 
     def take(self, numbers):
         classes = self.classes and [self.classes[i] for i in numbers.tolist()]
-        return Batch(self.ids[numbers], self.adapted.take(numbers), classes)
+        n_rows = None if self.n_rows is None else self.n_rows[numbers]
+        return Batch(self.ids[numbers], self.adapted.take(numbers), classes, n_rows)
+
+    def n_shots(self, numbers):
+        """Rows of some of the tasks, where each has classes of its own by their number."""
+        n_rows = self.n_rows[numbers]
+        if self.classes is None:
+            return n_rows
+        return n_rows // np.array([len(self.classes[i]) for i in numbers.tolist()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,8 +253,10 @@ def _joined(parts):
     classes = None
     if batches[0].classes is not None:
         classes = [own for batch in batches for own in batch.classes]
+    n_rows = [batch.n_rows for batch in batches]
+    n_rows = None if n_rows[0] is None else np.concatenate(n_rows)
     ids = join_ids(*(batch.ids for batch in batches))
-    return Part(Batch(ids, type(adapted[0]).concatenate(adapted), classes))
+    return Part(Batch(ids, type(adapted[0]).concatenate(adapted), classes, n_rows))
 
 
 def _check_table(n_rows, n_columns, itemsize):

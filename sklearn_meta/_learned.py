@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._conformal import Conformal, residual_unit, scores_of_classes
 from ._known_tasks import UNKNOWN, KnownTasks
 from ._messages import inner_rate, of_task
 from ._ragged import Runs, as_offsets, blocks, pad
@@ -26,6 +27,13 @@ class Asked(NamedTuple):
     place: np.ndarray  # (rows,), of each one's task among `tasks`, or UNKNOWN
     tasks: KnownTasks | None
 
+    @property
+    def n_shots(self):
+        """What each one's task was learned from, (rows,)."""
+        if self.tasks is None:
+            return np.zeros(len(self.place), int)
+        return self.tasks.n_shots(self.place)
+
 
 @dataclass(frozen=True, eq=False)
 class Learned(Cached):
@@ -42,6 +50,8 @@ class Learned(Cached):
         Of the tasks, on which the merged networks were trained.
     share : float or None, default=None
         What the linear ones among them count.
+    conformal : Conformal or None
+        How far off predictions for new tasks are; None where training held no task out.
     """
 
     encoder: Encoder
@@ -50,6 +60,7 @@ class Learned(Cached):
     network: MLP
     n_folds: int = 1
     share: float | None = None
+    conformal: Conformal | None = None
 
     def learn(self, encoded, n_jobs=None):
         """Learn every encoded task from all of its rows, in chunks of bounded memory.
@@ -74,7 +85,7 @@ class Learned(Cached):
         adapted = _in_order(parts, np.concatenate([first, *others])) if keep else None
         if not keep or self._rows_take_far_less(encoded):
             adapted = on_demand(self, rows, parts[0], adapted)
-        return KnownTasks.of(ids, adapted, classes)
+        return KnownTasks.of(ids, adapted, classes, rows.n_there)
 
     @quiet
     def learn_batch(self, support, ids, slowed):
@@ -121,6 +132,45 @@ class Learned(Cached):
 
         with blas_threads():
             return self._answer(asked, of, lambda: self._from_nothing(1))
+
+    @quiet
+    def interval(self, asked, coverage):
+        """Bounds of rows' targets, (rows, outputs), in the user's terms: lower, upper."""
+        quantile = self._quantile(asked, coverage)
+        mean = self.network.loss.mean(self.outputs(asked)).astype(float)
+        std = self.std(asked) if isinstance(self._from_nothing(1), PredictsStd) else None
+        width = quantile * residual_unit(self.network, mean, std)
+        lower = mean - width
+        if not self.network.loss.quadratic:
+            lower = np.maximum(lower, 0)
+        return tuple(_below_infinity(self.encoder.targets.decode(z)) for z in (lower, mean + width))
+
+    @quiet
+    def class_set(self, asked, coverage):
+        """Which classes rows may have, (rows, classes), the most probable one among them."""
+        quantile = self._quantile(asked, coverage)
+        scores = scores_of_classes(self.network.loss.mean(self.outputs(asked)))
+        return scores <= np.maximum(quantile, scores.min(axis=1, keepdims=True))
+
+    def in_columns(self, asked, values):
+        """Values of classes (rows, outputs) in the columns of those that rows can have; or None."""
+        if values is None:
+            return None
+        if not self.encoder.shared_labels:
+            return asked.tasks.in_columns(values, asked.place)
+        if asked.tasks is None or asked.tasks.among is None:
+            return values
+        return values[:, np.isin(self.encoder.targets.classes, asked.tasks.among)]
+
+    def _quantile(self, asked, coverage):
+        if self.conformal is None:
+            raise ValueError(
+                f"coverage={coverage:g} is promised for new tasks by those that training held out, "
+                "and there are none: partial_fit and early_stopping=False hold none out, nor does "
+                "validation_fraction if it is less than one task; fit with early_stopping=True and "
+                "more tasks or a larger validation_fraction"
+            )
+        return self.conformal.quantile(coverage, asked.n_shots)
 
     @quiet
     def decode_std(self, std):

@@ -2,6 +2,7 @@
 
 import copy
 from functools import partial
+from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
@@ -13,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._arguments import check_values
 from ._callbacks import Callbacks
-from ._compat import CallbackSupportMixin, with_callbacks
+from ._compat import CallbackSupportMixin, Interval, with_callbacks
 from ._evaluation import evaluate
 from ._few_shot_learner import FewShotLearner, agreement
 from ._learned import UNKNOWN, Asked
@@ -53,8 +54,9 @@ DOC_LINK = (
     "https://sklearn-meta.readthedocs.io/en/latest/api/generated/"
     "{estimator_module}.{estimator_name}.html"
 )
-STATE_VERSION = 2  # of what a pickle holds; another cannot be taken over
+STATE_VERSION = 3  # of what a pickle holds; another cannot be taken over
 SWITCH = {"return_std": ["boolean"]}
+COVERAGE = {"coverage": [Interval(Real, 0, 0.999, closed="right")]}
 TAKING_GROUPS = "fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"
 
 
@@ -67,6 +69,12 @@ def _learns_classes(meta):
 def _classifies(meta):
     if not _learns_classes(meta):
         raise AttributeError("class probabilities are there with an MLPClassifier only")
+    return True
+
+
+def _regresses(meta):
+    if _learns_classes(meta):
+        raise AttributeError("intervals are there with an MLPRegressor only, else see predict_set")
     return True
 
 
@@ -600,11 +608,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         std = learned.std(asked) if return_std else None
         if proba.shape[1] == 1:
             proba, std = both_classes(proba), std if std is None else np.tile(std, 2)
-        if not learned.encoder.shared_labels:
-            proba, std = (asked.tasks.in_columns(part, asked.place) for part in (proba, std))
-        elif asked.tasks is not None and asked.tasks.among is not None:
-            columns = np.isin(learned.encoder.targets.classes, asked.tasks.among)
-            proba, std = proba[:, columns], std if std is None else std[:, columns]
+        proba, std = (learned.in_columns(asked, part) for part in (proba, std))
         return (proba, std) if return_std else proba
 
     @available_if(_classifies)
@@ -622,6 +626,98 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X, groups))
+
+    @available_if(_regresses)
+    def predict_interval(self, X, groups=None, coverage=0.9):
+        """An interval for each row's target, with a guarantee over tasks.
+
+        If a task is like those of `fit`, exchangeable with them, the target of a row of it lies
+        between the bounds with a probability of `coverage` at least: on average over new tasks, not
+        in each of them. The bounds come from tasks that training held out, each learned from about
+        as many rows as the one that is asked (see Notes).
+
+        Parameters
+        ----------
+        X, groups
+            As in `predict`.
+        coverage : float, default=0.9
+            Above 0, at most 0.999.
+
+        Returns
+        -------
+        lower, upper : ndarrays of shape (n_rows,) or (n_rows, n_outputs)
+            Of counts, 0 at least. Of several outputs, each by itself has the coverage.
+
+        Raises
+        ------
+        ValueError
+            If training held no task out, or too few: N of them allow a coverage of N / (N + 1), so
+            that 0.9 takes 9. As in `predict`, too.
+
+        Notes
+        -----
+        The conformal method for rows in groups: of N tasks held out, each has a weight of
+        1 / (N + 1), spread evenly over its rows' residuals, and infinity has the same; the quantile
+        of level `coverage` is how far the bounds are from the prediction. Residuals are in units of
+        the predictive standard deviation where the algorithm has one, else of counts in those of
+        the root of the prediction, and of other targets as they are.
+
+        That is done for tasks learned from 0, 1, 2, 5, 10, 20, 50 and 100 rows, as long as 19 of
+        the tasks (or all) have more rows than that. Between two sizes the larger quantile counts,
+        beyond the last that one's. At each size, those tasks count that have more rows; where they
+        are too few for the coverage, the quantile is the next smaller size's or, if that is more,
+        their highest score.
+
+        The promise is for tasks that `fit` has not seen. Held-out tasks also tell when training is
+        to stop, which costs of the coverage as little as they can choose by it.
+
+        References
+        ----------
+        Y. Lee, R. F. Barber, R. Willett. "Distribution-free inference with hierarchical data".
+        2023. https://arxiv.org/abs/2306.06342
+
+        A. Fisch, T. Schuster, T. Jaakkola, R. Barzilay. "Few-shot Conformal Prediction with
+        Auxiliary Tasks". ICML 2021. https://arxiv.org/abs/2102.08898
+        """
+        check_values(COVERAGE, {"coverage": coverage}, "predict_interval")
+        asked, learned = self._ask(X, groups)
+        return learned.interval(asked, coverage)
+
+    @available_if(_classifies)
+    def predict_set(self, X, groups=None, coverage=0.9):
+        """The classes that each row may have, with a guarantee over tasks.
+
+        If a task is like those of `fit`, exchangeable with them, the class of a row of it is in
+        the set with a probability of `coverage` at least: on average over new tasks. What
+        `predict_interval` says of tasks held out and of support sizes holds here, too; the score
+        of a row is 1 less the probability of its class. Where each task has classes of its own,
+        sizes are rows a class.
+
+        Parameters
+        ----------
+        X, groups
+            As in `predict`.
+        coverage : float, default=0.9
+            Above 0, at most 0.999.
+
+        Returns
+        -------
+        is_in_set : ndarray of shape (n_rows, n_classes) of bool
+            In the order of `predict_proba`'s columns. The most probable class is always in it.
+
+        Raises
+        ------
+        ValueError
+            As in `predict_interval` and `predict_proba`.
+
+        References
+        ----------
+        M. Sadinle, J. Lei, L. Wasserman. "Least Ambiguous Set-Valued Classifiers with Bounded
+        Error Levels". JASA 2019. https://arxiv.org/abs/1609.00451
+        """
+        check_values(COVERAGE, {"coverage": coverage}, "predict_set")
+        asked, learned = self._ask(X, groups)
+        return learned.in_columns(asked, learned.class_set(asked, coverage))
 
     def score(self, X, y=None, sample_weight=None, groups=None):
         """Accuracy, or R2, of predicted rows; of a task collection, of adaptation.

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
+from ._conformal import Conformal, Unseen
 from ._learned import Learned
 from ._members import (
     Members,
@@ -21,6 +22,7 @@ from ._members import (
     rates,
     training_dtype,
 )
+from ._messages import shown, warn
 from ._parameters import resolve_algorithm
 from ._runtime import quiet
 from .algorithms import HeldOut
@@ -59,6 +61,8 @@ class MetaTraining:
     encoded : Encoded
         The training tasks; of a distribution, a sample.
     trainer : Committee
+    unseen : list of (TaskArrays, ndarray, str)
+        Of each fold, what an `Unseen` has beside parameters; none where no task is held out.
     seed : RandomState
         As it was when training began.
     identity : dict of str to str
@@ -70,6 +74,7 @@ class MetaTraining:
     encoder: Encoder
     encoded: Encoded
     trainer: Committee
+    unseen: list
     seed: np.random.RandomState
     identity: dict
     checkpoint: Checkpoint | None
@@ -98,7 +103,7 @@ class MetaTraining:
         if source.is_rows:
             warn_of_one_task(source.tasks)
         members = Members.of(meta, source, encoder.network, len(numbers))
-        trainers = _trainers(meta, members, source, encoder, encoded, numbers, random_state)
+        trainers, unseen = _trainers(meta, members, source, encoder, encoded, numbers, random_state)
         earlier = [None] * len(trainers) if last is None else _earlier(last, trainers)
         for trainer, then in zip(trainers, earlier, strict=True):
             if then is not None:
@@ -107,7 +112,7 @@ class MetaTraining:
                 trainer.state.rebase(kept)
         identity = _identity(meta, encoded.arrays, trainers)
         trainer = Committee(trainers, members.n_linear)
-        training = cls(source, encoder, encoded, trainer, seed, identity, checkpoint)
+        training = cls(source, encoder, encoded, trainer, unseen, seed, identity, checkpoint)
         if last is not None:
             training._go_on_from(earlier, _same_training(last.identity, identity), meta)
         if saved is not None:
@@ -140,11 +145,11 @@ class MetaTraining:
         trainers = self.trainer.trainers
         held_out = [HeldOut(each.network, each.kept, *each.validation) for each in trainers]
         n_folds = len(trainers) - self.trainer.n_linear
-        return conclude(self.encoder, trainers[0].algorithm, held_out, n_folds)
+        return conclude(self.encoder, trainers[0].algorithm, held_out, n_folds, unseen=self.unseen)
 
 
 @quiet
-def conclude(encoder, algorithm, held_out, n_folds=1, share=None):
+def conclude(encoder, algorithm, held_out, n_folds=1, share=None, unseen=()):
     """What was meta-learned, with what has a closed form found on the rows of episodes.
 
     Parameters
@@ -157,15 +162,34 @@ def conclude(encoder, algorithm, held_out, n_folds=1, share=None):
         More are merged.
     share : float or None, default=None
         Of the linear members; None: found on the episodes.
+    unseen : sequence of (TaskArrays, ndarray, str), default=()
+        The tasks that each fold held out, as in a `MetaTraining`.
     """
     held_out = [_some(each, encoder.dtype) for each in held_out]
     network, params, _, _ = held_out[0]
     if n_folds > 1:
         network, params, held_out, share = merge(algorithm, held_out, n_folds, share)
+    params = _calibrated(algorithm, network, params, held_out)
+    conformal = _conformal(algorithm, held_out, unseen) if unseen else None
+    return Learned(encoder, algorithm, params, network, n_folds, share, conformal)
+
+
+def _calibrated(algorithm, network, params, held_out):
     calibrated = algorithm.calibrate(network, params, held_out)
-    if np.isfinite(calibrated.vector).all():
-        params = calibrated
-    return Learned(encoder, algorithm, params, network, n_folds, share)
+    return calibrated if np.isfinite(calibrated.vector).all() else params
+
+
+def _conformal(algorithm, held_out, unseen):
+    """Each fold calibrated alike; what stands in the way of it costs nothing that was learned."""
+    try:
+        folds = [
+            Unseen(fold.network, _calibrated(algorithm, *fold[:2], held_out), *where)
+            for fold, where in zip(held_out, unseen, strict=True)
+        ]
+        return Conformal.of(algorithm, folds)
+    except (ValueError, MemoryError, KeyboardInterrupt) as error:
+        why = shown(error, str) or "it was interrupted"
+        warn(f"fit is done, but there will be no intervals or sets of classes: {why}")
 
 
 def _some(held_out, dtype):
@@ -241,10 +265,13 @@ def _random_state(meta, earlier):
 
 
 def _trainers(meta, members, source, encoder, encoded, numbers, random_state):
-    """Of each member."""
+    """Of each member; and the tasks that each fold holds out."""
     if members.n_folds == 1:
-        stream, validation = _episodes(meta, source, encoder, encoded, numbers, random_state)
-        return [_trainer(meta, members, 0, encoder.dtype, stream, validation, random_state)]
+        stream, validation, unseen = _episodes(
+            meta, source, encoder, encoded, numbers, random_state
+        )
+        trainer = _trainer(meta, members, 0, encoder.dtype, stream, validation, random_state)
+        return [trainer], unseen
     dtype = training_dtype(encoded.arrays)
     sampler = EpisodeSampler(encoded.arrays.astype(dtype), **episode_options(meta))
     folds = folds_of(numbers, members.n_folds, random_state)
@@ -258,7 +285,7 @@ def _trainers(meta, members, source, encoder, encoded, numbers, random_state):
         stream = CollectionStream(sampler, training, meta.meta_batch_size)
         episode = episodes[number % members.n_folds]
         trainers.append(_trainer(meta, members, number, dtype, stream, episode, own))
-    return trainers
+    return trainers, [(encoded.arrays, fold[1], meta.support_order) for fold in folds]
 
 
 def _trainer(meta, members, number, dtype, stream, validation, random_state):
@@ -305,13 +332,16 @@ def _is_deep(progress):
 
 
 def _episodes(meta, source, encoder, encoded, numbers, random_state):
-    """A stream of episodes to train on, and the episode of the validation tasks."""
+    """A stream of episodes to train on; the episode of the validation tasks; and these, if they
+    are not trained on."""
     options, arrays = episode_options(meta), encoded.arrays
     if source.draw is None:
         sampler = EpisodeSampler(arrays, **options)
         training, validation = _split_tasks(meta, numbers, random_state)
         stream = CollectionStream(sampler, training, meta.meta_batch_size)
-        return stream, sampler.draw(validation, random_state)
+        held_out = np.setdiff1d(validation, training)
+        unseen = [(arrays, held_out, meta.support_order)] if len(held_out) else []
+        return stream, sampler.draw(validation, random_state), unseen
 
     sample = partial(_sample, meta, source, encoder)
     task_size = arrays.X.size / len(arrays)
@@ -319,7 +349,8 @@ def _episodes(meta, source, encoder, encoded, numbers, random_state):
     if source.validation is not None:
         encoded, numbers = encode_training(meta, source.validation, encoder)
     sampler = EpisodeSampler(encoded.arrays, **options)
-    return stream, sampler.draw(numbers, random_state)
+    unseen = [(encoded.arrays, numbers, meta.support_order)]
+    return stream, sampler.draw(numbers, random_state), unseen
 
 
 def _sample(meta, source, encoder, n_tasks, random_state):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._ragged import PER_ROW, PER_TASK, Joinable, blocks, pad
+from .._ragged import PER_ROW, PER_TASK, Joinable, blocks, offsets_within, pad
 
 MAX_CELLS = 2**20  # numbers of a block of tasks, at a network's widest layer
 
@@ -84,6 +84,13 @@ class TaskArrays(Joinable):
     def labels(self):
         """Class codes (rows,); None in regression."""
         return None if self.n_outputs is None else self.y
+
+    @property
+    def n_there(self):
+        """Rows of each task of a weight above 0, (tasks,)."""
+        if self.weight is None:
+            return self.sizes
+        return np.diff(offsets_within(self.offsets, self.weight > 0))
 
     def astype(self, dtype):
         """The same with numbers in this precision; class codes stay as they are."""

@@ -65,10 +65,12 @@ class EpisodeSampler(Cached):
         any number. Of a larger task the query has `n_query` of them, but half at most if the
         support asks for the others; support rows that are too many are left out evenly by class.
         The first rows are the task's own first, whatever the cap.
+    any_class : bool, default=False
+        Whether a number of shots, too, is of rows of whatever class, where classes are shared.
     """
 
-    def __init__(self, arrays, n_shots, n_query, support_order, max_rows=None):
-        self.arrays = arrays
+    def __init__(self, arrays, n_shots, n_query, support_order, max_rows=None, any_class=False):
+        self.arrays, self.any_class = arrays, any_class or n_shots in ("auto", "half")
         self.n_shots, self.n_query, self.support_order = n_shots, n_query, support_order
         self.max_rows = max_rows
 
@@ -241,8 +243,8 @@ class EpisodeSampler(Cached):
     def _by_class(self):
         """Whether shots are of each class: "auto" and "half" take shared labels as they come, so
         that adaptation is ready for a support that lacks some."""
-        arrays, any_class = self.arrays, self.n_shots in ("auto", "half")
-        return arrays.labels is not None and (not any_class or arrays.n_classes is not None)
+        arrays = self.arrays
+        return arrays.labels is not None and (not self.any_class or arrays.n_classes is not None)
 
     @property
     def _n_classes(self):
