@@ -9,7 +9,7 @@ from .._compat import Interval
 from ..network import MergedMLP, Params, TaskWeights, posterior_mode, product
 from ._base import MetaAlgorithm, extended_params, zero_head
 from ._bayesian_tasks import BayesianTasks
-from ._held_out_rows import HeldOutRows, support_evidence
+from ._held_out_pairs import HeldOutPairs, support_evidence
 from ._noise_fit import fit_noise_prior
 from ._task_noise import OF_TASK_NOISE, NoisePrior, TaskNoise
 
@@ -180,7 +180,7 @@ class BayesianHead(MetaAlgorithm):
             return params
         calibrated = params.copy()
         if network.loss.quadratic:
-            found = fit_noise_prior(HeldOutRows.of(self._whiten, held_out))
+            found = fit_noise_prior(HeldOutPairs.of(self._whiten, held_out))
             _set_noise(calibrated, found.variance)
             for name in OF_TASK_NOISE:
                 calibrated[name][...] = getattr(found, name)
