@@ -169,23 +169,30 @@ def conclude(encoder, algorithm, held_out, n_folds=1, share=None, unseen=()):
     network, params, _, _ = held_out[0]
     if n_folds > 1:
         network, params, held_out, share = merge(algorithm, held_out, n_folds, share)
-    params = _calibrated(algorithm, network, params, held_out)
-    conformal = _conformal(algorithm, held_out, unseen) if unseen else None
+    calibrated = algorithm.calibrate(network, params, held_out)
+    if not np.isfinite(calibrated.vector).all():
+        calibrated = params
+    found = _changed(params, calibrated)
+    conformal = _conformal(algorithm, held_out, found, unseen) if unseen else None
+    params = calibrated
     return Learned(encoder, algorithm, params, network, n_folds, share, conformal)
 
 
-def _calibrated(algorithm, network, params, held_out):
-    calibrated = algorithm.calibrate(network, params, held_out)
-    return calibrated if np.isfinite(calibrated.vector).all() else params
+def _changed(params, calibrated):
+    """The entries that calibration has set, by name."""
+    names = params.layout.shapes
+    return {n: calibrated[n] for n in names if not np.array_equal(params[n], calibrated[n])}
 
 
-def _conformal(algorithm, held_out, unseen):
+def _conformal(algorithm, held_out, calibrated, unseen):
     """Each fold calibrated alike; what stands in the way of it costs nothing that was learned."""
     try:
-        folds = [
-            Unseen(fold.network, _calibrated(algorithm, *fold[:2], held_out), *where)
-            for fold, where in zip(held_out, unseen, strict=True)
-        ]
+        folds = []
+        for fold, where in zip(held_out, unseen, strict=True):
+            params = fold.params.copy()
+            for name, value in calibrated.items():
+                params[name][...] = value
+            folds.append(Unseen(fold.network, params, *where))
         return Conformal.of(algorithm, folds)
     except (ValueError, MemoryError, KeyboardInterrupt) as error:
         why = shown(error, str) or "it was interrupted"
