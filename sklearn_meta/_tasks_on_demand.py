@@ -94,6 +94,10 @@ class UnsureTasksOnDemand(TasksOnDemand):
         """Predictive standard deviation of rows X (tasks, rows, features)."""
         return self._ask("std", network, X, logit_mask)
 
+    def inverse_df(self, network, X, logit_mask=None):
+        """Of tasks of a Bayesian head: one over the degrees of freedom of their distributions."""
+        return self._ask("inverse_df", network, X, logit_mask)
+
 
 def on_demand(learned, rows, adapted, ready=None):
     """Tasks on demand of the kind of `adapted`."""

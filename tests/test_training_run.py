@@ -255,7 +255,7 @@ def test_training_that_diverges_keeps_the_best_until_then(regression, value, eva
     meta.set_params(n_iter_no_change=100)
     match = (
         r"meta-training diverged, and the parameters after meta-step \d+ of 160 are kept: 120 of "
-        r"160 meta-steps were not finite.*Lower meta_lr \(now 1e-08\)"
+        r"160 meta-steps were not finite.*Lower meta_lr \(now 2e-08\)"
     )
     with pytest.warns(ConvergenceWarning, match=match):
         meta.fit(regression.tasks)

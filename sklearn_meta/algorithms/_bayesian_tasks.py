@@ -13,6 +13,7 @@ from ..network import (
     precision_factor,
     variance_from_rows,
 )
+from ._task_noise import TaskNoise
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,15 @@ class BayesianTasks(NamedTuple):
     weights : TaskWeights
     scale : ndarray of shape (p,)
         Prior standard deviations of the output layer, in units of the noise, the bias last.
-    noise : ndarray of shape (outputs,) or None
-        Variance, or dispersion, of each output; None for classes.
+    noise : TaskNoise or None
+        Variances, or dispersions; None for classes.
     support : SupportRows
     factors : PrecisionFactors
     """
 
     weights: TaskWeights
     scale: np.ndarray
-    noise: np.ndarray | None
+    noise: TaskNoise | None
     support: SupportRows
     factors: PrecisionFactors
 
@@ -75,6 +76,7 @@ class BayesianTasks(NamedTuple):
         """Some of the tasks, by an array of their numbers, in that order."""
         return self._replace(
             weights=self.weights.take(tasks),
+            noise=self.noise and self.noise.take(tasks),
             support=self.support.take(tasks),
             factors=self.factors.take(tasks),
         )
@@ -90,9 +92,10 @@ class BayesianTasks(NamedTuple):
     @classmethod
     def concatenate(cls, parts):
         """The tasks of several batches in one."""
-        weights, _, _, support, factors = zip(*parts, strict=True)
+        weights, _, noise, support, factors = zip(*parts, strict=True)
         return parts[0]._replace(
             weights=TaskWeights.concatenate(weights),
+            noise=noise[0] and TaskNoise.concatenate(noise),
             support=SupportRows.concatenate(support),
             factors=PrecisionFactors.concatenate(factors),
         )
@@ -107,9 +110,21 @@ class BayesianTasks(NamedTuple):
         """
         return self._by_kind(BayesianTasks._std, network, X, logit_mask, network.n_outputs)
 
-    def relative_variance(self, network, X):
-        """Predictive variance over the noise's, of squared error, (tasks, rows, 1)."""
-        return self._by_kind(BayesianTasks._relative_variance, network, X, None, 1)
+    def degrees_of_freedom(self):
+        """Of the predictive Student's t distributions of squared error, (tasks, outputs).
+
+        Infinite where they are Gaussian; always above 2, so that `std` is theirs. The density at
+        y is that of ``scipy.stats.t(df, mean, std * sqrt((df - 2) / df))``.
+        """
+        return self.noise.degrees_of_freedom
+
+    def inverse_df(self, network, X, logit_mask=None):
+        """One over the degrees of freedom of rows' predictive distributions, where `std` is.
+
+        (tasks, rows, outputs); 0: Gaussian.
+        """
+        inverse = 1 / self.degrees_of_freedom()[:, None] if network.loss.quadratic else 0
+        return np.broadcast_to(inverse, (*X.shape[:2], network.n_outputs)).astype(X.dtype)
 
     def _by_kind(self, function, network, X, logit_mask, width):
         """A function of those tasks that have a factor and of those that have none."""
@@ -124,17 +139,18 @@ class BayesianTasks(NamedTuple):
                 result[tasks] = function(self.take(tasks), network, X[tasks], mask)
         return result
 
-    def _relative_variance(self, network, X, logit_mask):
-        return 1 + np.maximum(self._covariance(network, X, logit_mask), 0)
-
     def _std(self, network, X, logit_mask):
         loss = network.loss
         if loss.quadratic:
-            return np.sqrt(self.noise * self._relative_variance(network, X, logit_mask))
+            spread, covariance = (
+                self.noise.spread[:, None],
+                self._covariance(network, X, logit_mask),
+            )
+            return np.sqrt(self.noise.variance[:, None] * (1 + spread * np.maximum(covariance, 0)))
         covariance = self._covariance(network, X, logit_mask)
         mean = loss.mean(self.outputs(network, X, logit_mask))
         if loss.deviance:
-            return np.sqrt(self.noise * (mean + mean**2 * covariance))
+            return np.sqrt(self.noise.variance[:, None] * (mean + mean**2 * covariance))
         if loss.coupled:  # from logits to probabilities
             half = loss.curvature(mean[:, :, None], covariance)
             both = loss.curvature(mean[:, :, None], half.mT)

@@ -9,6 +9,9 @@ from .._compat import Interval
 from ..network import MergedMLP, Params, TaskWeights, posterior_mode, product
 from ._base import MetaAlgorithm, extended_params, zero_head
 from ._bayesian_tasks import BayesianTasks
+from ._held_out_pairs import HeldOutPairs, support_evidence
+from ._noise_fit import fit_noise_prior
+from ._task_noise import OF_TASK_NOISE, NoisePrior, TaskNoise
 
 INIT_NOISE = 0.1  # variance or dispersion, of standardised targets, before it is calibrated
 
@@ -82,6 +85,9 @@ class BayesianHead(MetaAlgorithm):
         own = {"log_precision": (network.n_features + 1,)}
         if network.loss.deviance:
             own["log_noise"] = (network.n_outputs,)
+        if network.loss.quadratic:  # 0: of all tasks alike, Gaussian, and as the posterior has it
+            own["inverse_shape"] = own["tail"] = (network.n_outputs,)
+            own["log_spread"] = (2, network.n_outputs)
         params = extended_params(network, own, random_state, dtype, logs=["log_precision"])
         if network.exchangeable_outputs:
             zero_head(network, params)
@@ -91,12 +97,12 @@ class BayesianHead(MetaAlgorithm):
         return params
 
     def learn(self, network, params, support):
-        U = self._posterior(network, params, support).U
-        scale, noise = _scale(params), None
+        rows = self._whiten(network, params, support.X, support.logit_mask)
+        mode = posterior_mode(network.loss, rows.scaled, rows.base, support)
+        scale, U = _scale(params), mode.U
         head = _prior_mean(network, params) + scale[:, None] * U  # (tasks, p, k)
         weights = TaskWeights([*network.layers(params.vector)[:-1], (head[:, :-1], head[:, -1])])
-        if network.loss.deviance:
-            noise = np.exp(params["log_noise"])
+        noise = _noise(network, params, rows, mode, support)
         return BayesianTasks.condition(network, weights, scale, noise, support)
 
     def meta_gradient(self, network, params, support, query):
@@ -160,30 +166,34 @@ class BayesianHead(MetaAlgorithm):
         return network, merged
 
     def calibrate(self, network, params, held_out):
-        """Set the noise to what the query rows show, given the posterior's own variance.
+        """Set the noise to what held-out rows show, given the posteriors of their tasks.
 
         It enters no mean prediction, so it is no part of the gradient. Trained by the
         predictive density, features would grow where noise does, to buy density with
         variance, and adaptation would trust noisy tasks too much.
+
+        Of squared error: the mean noise, how it differs between tasks, how heavy its tails are,
+        and by how much the posterior is too narrow or too wide, at any number of support rows:
+        each task is also learned from fewer of them, and the others are then predicted, too.
         """
         if not network.loss.deviance:
             return params
-        noise = np.concatenate([self._noise(*episode) for episode in held_out]).mean(axis=0)
         calibrated = params.copy()
-        calibrated["log_noise"][...] = np.log(np.maximum(noise, np.finfo(noise.dtype).tiny))
+        if network.loss.quadratic:
+            found = fit_noise_prior(HeldOutPairs.of(self._whiten, held_out))
+            _set_noise(calibrated, found.variance)
+            for name in OF_TASK_NOISE:
+                calibrated[name][...] = getattr(found, name)
+        else:
+            dispersion = np.concatenate([self._dispersion(*each) for each in held_out])
+            _set_noise(calibrated, dispersion.mean(axis=0))
         return calibrated
 
-    def _noise(self, network, params, support, query):
+    def _dispersion(self, network, params, support, query):
         """What the query rows of each task show, (tasks, outputs)."""
-        tasks = self.learn(network, params, support)
-        z = tasks.outputs(network, query.X)
+        z = self.learn(network, params, support).outputs(network, query.X)
         deviance = network.loss.row_losses(z[..., None], query.y[..., None])  # each output's
-        variance = tasks.relative_variance(network, query.X) if network.loss.quadratic else 1.0
-        return np.einsum("tm,tmk->tk", query.share, deviance / variance)
-
-    def _posterior(self, network, params, support):
-        rows = self._whiten(network, params, support.X, support.logit_mask)
-        return posterior_mode(network.loss, rows.scaled, rows.base, support)
+        return np.einsum("tm,tmk->tk", query.share, deviance)
 
     def _whiten(self, network, params, X, logit_mask):
         inputs = network.hidden(network.layers(params.vector), X)
@@ -237,3 +247,17 @@ def _prior_mean(network, params):
 def _scale(params):
     """Prior standard deviations in units of the noise, (p,)."""
     return np.exp(-0.5 * params["log_precision"])
+
+
+def _noise(network, params, rows, mode, support):
+    """What the support tells of tasks' noise, a TaskNoise; None for classes."""
+    if not network.loss.deviance:
+        return None
+    if not network.loss.quadratic:
+        return TaskNoise.alike(np.exp(params["log_noise"]), len(support.X))
+    return NoisePrior.of(params).given(*support_evidence(rows, mode, support))
+
+
+def _set_noise(params, variance):
+    least = np.finfo(params.vector.dtype).tiny
+    params["log_noise"][...] = np.log(np.maximum(variance, least))

@@ -19,17 +19,18 @@ def fitted_mlp(layers, encoder, classes):
     else:
         head = encoder.targets.fold(*head)  # stays in double precision
         y = np.ones(1 if encoder.targets.flat else (1, encoder.targets.n_outputs))
-    fitted = _fitted_shell(_of_widths(mlp, [len(bias) for _, bias in hidden]), encoder, y)
+    fitted = _fitted_shell(mlp, encoder, y)
     fitted.coefs_, fitted.intercepts_ = map(list, zip(*hidden, head, strict=True))
+    _take_widths(fitted, [len(bias) for _, bias in hidden])
     return fitted
 
 
-def _of_widths(mlp, widths):
-    """The MLP; if its hidden layers have other widths, as of merged networks, one of these."""
+def _take_widths(mlp, widths):
+    """Note the widths of hidden layers in an MLP that has others, as merged networks do."""
     sizes = mlp.hidden_layer_sizes
-    if list(sizes if np.iterable(sizes) else [sizes]) == widths:
-        return mlp
-    return clone(mlp).set_params(hidden_layer_sizes=tuple(widths))
+    if list(sizes if np.iterable(sizes) else [sizes]) != widths:
+        mlp.set_params(hidden_layer_sizes=tuple(widths))
+        mlp.n_layers_ = len(widths) + 2
 
 
 def _cast(layer, dtype):

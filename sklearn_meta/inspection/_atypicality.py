@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy.special import gammaln
 
 from .._ragged import as_offsets, runs, within
 from ..algorithms import BayesianHead
+from ..algorithms._task_noise import NoisePrior
 from ..network import TaskWeights
 from ..tasks._draws import draw_ordered
 from ._tasks import has_std, prior_asked
@@ -43,11 +45,16 @@ def log_densities_of_draws(learned, arrays, n, first, random_state):
 
 
 def _joint(learned, arrays):
-    """Log density of all rows of each task, a Gaussian each output: (tasks,)."""
+    """Log density of all rows of each task, by the prior of its head and of its noise: (tasks,).
+
+    Tails of a task's own rows, beyond those that its unknown noise gives, are left out.
+    """
     network, params = learned.network, learned.params
     prior = learned.algorithm.prior(network, params)
     scale = np.exp(-0.5 * params["log_precision"])
-    total = np.empty(len(arrays))
+    noise = NoisePrior.of(params)
+    wide, inverse_shape = np.exp(0.5 * noise.log_spread[0]), noise.bounded[0]  # (outputs,)
+    total = np.zeros(len(arrays))
     for n in np.unique(arrays.sizes):
         tasks = np.flatnonzero(arrays.sizes == n)
         rows = runs(arrays.offsets[tasks], arrays.sizes[tasks]).reshape(-1, n)
@@ -55,34 +62,50 @@ def _joint(learned, arrays):
         F = network.hidden(prior.layers, X)[-1]
         Q = np.concatenate([F, np.ones((*X.shape[:2], 1))], axis=-1) * scale
         residual = arrays.y[rows] - TaskWeights(prior.layers).outputs(network, X)
-        total[tasks] = gaussian_log_density(Q, residual, np.exp(params["log_noise"]))
+        for k, variance in enumerate(noise.variance):
+            found = log_density(Q * wide[k], residual[..., k], variance, inverse_shape[k])
+            total[tasks] += found
     return total
 
 
-def gaussian_log_density(Q, residual, noise):
-    """Log density of residuals with the covariance ``noise * (Q Q' + I)``, summed over outputs.
+def log_density(Q, residual, variance, inverse_shape):
+    """Log density of residuals with the covariance ``variance * (Q Q' + I)``.
+
+    That of a Gaussian, or of Student's t where the variance is an inverse-gamma's mean.
 
     Parameters
     ----------
     Q : ndarray of shape (tasks, n, p)
-    residual : ndarray of shape (tasks, n, outputs)
-    noise : ndarray of shape (outputs,)
+    residual : ndarray of shape (tasks, n)
+    variance, inverse_shape : float
+        Of the inverse-gamma distribution; a shape of 2 at least, or 0: the variance is known.
 
     Returns
     -------
     ndarray of shape (tasks,)
     """
+    n = Q.shape[1]
+    squares, log_det = _quadratic(Q.astype(float), residual.astype(float)[..., None])
+    squares, log_det = squares / variance, log_det + n * np.log(variance)
+    if inverse_shape == 0:
+        return -0.5 * (squares + log_det + n * LOG_2PI)
+    df = 2 / inverse_shape
+    constant = gammaln(0.5 * (df + n)) - gammaln(0.5 * df) - 0.5 * n * np.log(np.pi * (df - 2))
+    return constant - 0.5 * log_det - 0.5 * (df + n) * np.log1p(squares / (df - 2))
+
+
+def _quadratic(Q, residual):
+    """``r' (Q Q' + I)^-1 r`` of residuals (tasks, n, 1), and the matrix's log determinant."""
     n, p = Q.shape[1:]
-    Q, residual = Q.astype(float), residual.astype(float)
     side = Q if n <= p else Q.mT
     factor = np.linalg.cholesky(side @ side.mT + np.eye(min(n, p)))
-    log_det = 2 * np.log(np.einsum("tii->ti", factor)).sum(axis=1)[:, None]
+    log_det = 2 * np.log(np.einsum("tii->ti", factor)).sum(axis=1)
     if n <= p:
-        squares = (np.linalg.solve(factor, residual) ** 2).sum(axis=1)  # (tasks, outputs)
+        squares = np.linalg.solve(factor, residual) ** 2
     else:  # of the ridge solution: what is left, and its length
         mode = np.linalg.solve(factor.mT, np.linalg.solve(factor, side @ residual))
-        squares = ((residual - Q @ mode) ** 2).sum(axis=1) + (mode**2).sum(axis=1)
-    return -0.5 * (squares / noise + log_det + n * (LOG_2PI + np.log(noise))).sum(axis=1)
+        squares = np.concatenate([residual - Q @ mode, mode], axis=1) ** 2
+    return squares.sum(axis=(1, 2)), log_det
 
 
 def _of_rows(learned, arrays):

@@ -7,7 +7,7 @@ from .._messages import shown
 from ..encoding._input import task_collection
 from ..encoding._learnable import learnable
 from ._plotting import COLOURS, GREY, check_number, merged, single_ax
-from ._tasks import fitted, has_std, learn_split
+from ._tasks import fitted, half_widths, has_std, learn_split
 
 LEVELS = np.linspace(0, 1, 21)
 FEWEST = 5  # forecasts of a task in a bin, to draw their share
@@ -16,10 +16,11 @@ FEWEST = 5  # forecasts of a task in a bin, to draw their share
 class CalibrationDisplay:
     """Expected against observed, over unseen tasks: on the diagonal, the model is calibrated.
 
-    Regression: how many targets lie within the central intervals of a Gaussian with the predicted
-    mean and standard deviation, against how many should. Below the diagonal the model is too
-    sure. Classes: each class of each row is a forecast (of two classes the second alone); the
-    mean predicted probability in ten bins of equal width, against how often that was the class.
+    Regression: how many targets lie within the central intervals of the predictive distribution,
+    of `BayesianHead` with squared error a Student's t, else the Gaussian of the predicted mean and
+    standard deviation, against how many should. Below the diagonal the model is too sure.
+    Classes: each class of each row is a forecast (of two classes the second alone); the mean
+    predicted probability in ten bins of equal width, against how often that was the class.
 
     Parameters
     ----------
@@ -191,7 +192,8 @@ def _coverage(tasks, split):
     std = learned.decode_std(learned.std(asked))
     mean, std, y = (values.reshape(len(mean), -1) for values in (mean, std, tasks.y[split.rows]))
     error = np.abs(y - mean) / std  # (rows, outputs)
-    inside = (error[..., None] <= norm.ppf(0.5 + LEVELS / 2)).mean(axis=1)  # (rows, levels)
+    inside = error[..., None] <= half_widths(learned, asked, LEVELS)
+    inside = inside.mean(axis=1)  # (rows, levels)
     count = np.bincount(asked.place, minlength=len(tasks))[:, None]
     observed = np.zeros((len(tasks), len(LEVELS)))
     np.add.at(observed, asked.place, inside)

@@ -267,6 +267,8 @@ def _head(learned, known, tasks):
     scale = np.exp(-0.5 * params["log_precision"])[:, None]
     if network.loss.deviance:
         scale = scale * np.exp(0.5 * params["log_noise"])
+    if network.loss.quadratic:
+        scale = scale * np.exp(0.5 * params["log_spread"][0])
     return ((head - prior) / scale).reshape(len(head), -1)
 
 

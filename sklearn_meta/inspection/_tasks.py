@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import norm, t
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,7 +12,7 @@ from .._learned import UNKNOWN, Asked, Learned
 from .._messages import listed, shown
 from .._meta_learner import MetaLearner
 from .._parameters import PARAMETER_CONSTRAINTS
-from ..algorithms import PredictsStd
+from ..algorithms import BayesianHead, PredictsStd
 from ..encoding import Encoded
 from ..encoding._input import as_handed, is_rows, task_collection
 from ..encoding._task_column import names_seen
@@ -51,6 +52,24 @@ def needs_shared_classes(meta, caller):
 def has_std(learned):
     """Whether what tasks learn by the algorithm knows how sure it is."""
     return isinstance(learned._from_nothing(1), PredictsStd)
+
+
+def half_widths(learned, asked, levels):
+    """Of central predictive intervals, in standard deviations, (rows, outputs, levels).
+
+    Of Student's t where the algorithm predicts one, of a Gaussian elsewhere.
+    """
+    quantiles = 0.5 + np.asarray(levels) / 2
+    if not isinstance(learned.algorithm, BayesianHead) or not learned.network.loss.quadratic:
+        return norm.ppf(quantiles)
+
+    def of(adapted, X, mask=None):
+        return adapted.inverse_df(learned.network, X, mask)
+
+    inverse = learned._answer(asked, of, lambda: learned._from_nothing(1)).astype(float)[..., None]
+    with np.errstate(divide="ignore"):
+        df = 1 / inverse
+    return t.ppf(quantiles, df) * np.sqrt(1 - 2 * inverse)
 
 
 def one_task(meta, X, y, groups, task):

@@ -80,12 +80,17 @@ class Committee:
 
     @property
     def scores(self):
-        """Their mean validation score at each evaluation; who is done stays at what is kept."""
+        """Their mean validation score at each evaluation that all have come to.
+
+        Who is done stays at what is kept.
+        """
         stops = [trainer.early_stopping for trainer in self.leading]
         if stops[0] is None:
             return None
-        longest = max(len(stop.scores) for stop in stops)
-        filled = [stop.scores + [stop.best_score] * (longest - len(stop.scores)) for stop in stops]
+        lengths = [len(stop.scores) for stop in stops]
+        pairs = zip(lengths, self.leading, strict=True)
+        n = min((length for length, each in pairs if not each.is_done), default=max(lengths))
+        filled = [(stop.scores + [stop.best_score] * n)[:n] for stop in stops]
         return np.mean(filled, axis=0).tolist()
 
     @property

@@ -12,8 +12,10 @@ from helpers import (
     ragged_batch,
     tasks_of,
 )
+from scipy.integrate import quad
 from scipy.optimize import minimize
-from scipy.stats import multivariate_normal
+from scipy.stats import invgamma, multivariate_normal, norm
+from scipy.stats import t as student_t
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
@@ -33,9 +35,17 @@ def draw(case, n_features=3, hidden=(), sizes=(6, 1, 12), seed=0):
     network = make_network(case, hidden, n_features=n_features)
     rng = np.random.RandomState(seed)
     support, query = ragged_batch(rng, network, sizes), ragged_batch(rng, network, [4, 7, 2])
-    params = make_params(BayesianHead(), network, seed)
+    params = uncalibrated(make_params(BayesianHead(), network, seed))
     params["log_precision"][...] = rng.uniform(-2, 3, params["log_precision"].shape)
     return network, params, support, query
+
+
+def uncalibrated(params):
+    """One Gaussian noise of all tasks."""
+    for name in ("inverse_shape", "tail", "log_spread"):
+        if name in params.layout.shapes:
+            params[name][...] = 0
+    return params
 
 
 def alike(network):
@@ -348,31 +358,171 @@ def test_many_rows_outweigh_the_prior(case):
     np.testing.assert_allclose(fitted, mean, rtol=0.05, atol=0.05)
 
 
-@pytest.mark.parametrize("case", ["squared_error", "two_outputs", "poisson"])
 @pytest.mark.parametrize("hidden", [(), (4,)])
-def test_calibrated_noise_is_a_loop_over_tasks_and_rows(case, hidden):
-    network, params, support, query = draw(case, hidden=hidden)
-    calibrated = BayesianHead().calibrate(
-        network, params, [HeldOut(network, params, support, query)]
-    )
-    noise = np.zeros(network.n_outputs)
+def test_calibrated_dispersion_is_a_loop_over_tasks_and_rows(hidden):
+    network, params, support, query = draw("poisson", hidden=hidden)
+    calibrated = calibrate(network, params, support, query)
+    dispersion = 0
     for task, rows in zip(tasks_of(support), tasks_of(query), strict=True):
         (W,) = heads(network, params, task)
-        total = np.zeros(network.n_outputs)
+        total = 0
         for x, y, weight in zip(rows.X[0], rows.y[0], rows.weight[0], strict=True):
-            f = features(network, params, x[None])[0]
-            spread = 1
-            if case != "poisson":
-                spread += f @ plain_posterior(network, params, task)[1] @ f
-            for output in range(network.n_outputs):
-                z, target = (f @ W)[None, [output]], y[None, [output]]
-                deviance = plain_loss(network.loss_name, z, target, np.ones(1))
-                total[output] += weight * deviance / spread
-        noise += total / rows.weight.sum() / 3
-    np.testing.assert_allclose(np.exp(calibrated["log_noise"]), noise, rtol=1e-10)
+            z = features(network, params, x[None]) @ W
+            total += weight * plain_loss(network.loss_name, z, y[None], np.ones(1))
+        dispersion += total / rows.weight.sum() / 3
+    np.testing.assert_allclose(np.exp(calibrated["log_noise"]), dispersion, rtol=1e-10)
     others = np.ones(params.layout.size, bool)
     others[params.layout.slices["log_noise"]] = False
     np.testing.assert_array_equal(calibrated.vector[others], params.vector[others])
+
+
+def calibrate(network, params, support, query):
+    return BayesianHead().calibrate(network, params, [HeldOut(network, params, support, query)])
+
+
+def noise_params(params, shape, tail, spread, slope, noise):
+    """Parameters with this noise, of each output alike."""
+    params = params.copy()
+    params["inverse_shape"][...] = 1 / shape
+    params["tail"][...] = tail
+    params["log_spread"][...] = np.array([[np.log(spread)], [slope]])
+    params["log_noise"][...] = np.log(noise)
+    return params
+
+
+@squared_case
+@pytest.mark.parametrize("hidden", [(), (4,), (20,)])
+def test_std_is_of_a_conjugate_student_t(case, hidden):
+    """An inverse-gamma prior of the noise, updated by the support's rows: a loop over them."""
+    network, params, support, query = draw(case, hidden=hidden)
+    a0, noise = 2.5, 0.3
+    params = noise_params(params, a0, 0, 1, 0, noise)
+    tasks = BayesianHead().learn(network, params, support)
+    std, df = tasks.std(network, query.X), tasks.degrees_of_freedom()
+    for i, task in enumerate(tasks_of(support)):
+        F, W0 = features(network, params, task.X[0]), prior_mean(network, params)
+        covariance = F @ np.diag(1 / precisions(params)) @ F.T + np.diag(1 / task.weight[0])
+        residual = task.y[0] - F @ W0
+        for output in range(network.n_outputs):
+            r = residual[:, output]
+            a = a0 + task.weight[0].sum() / 2
+            b = noise * (a0 - 1) + r @ np.linalg.solve(covariance, r) / 2
+            slopes = plain_posterior(network, params, task)[1]
+            for j, f in enumerate(features(network, params, query.X[i])):
+                posterior = student_t(2 * a, scale=np.sqrt(b / a * (1 + f @ slopes @ f)))
+                np.testing.assert_allclose(std[i, j, output], posterior.std(), rtol=1e-9)
+            np.testing.assert_allclose(df[i, output], 2 * a, rtol=1e-12)
+
+
+def test_without_rows_the_predictive_density_is_the_mixture_over_noises():
+    """Student's t is a Gaussian whose variance is inverse-gamma over tasks: by quadrature."""
+    network, params, support, query = draw("squared_error")
+    a0, noise = 3.0, 0.5
+    params = noise_params(params, a0, 0, 1, 0, noise)
+    nothing = TaskBatch(*(part[:1, :0] for part in support[:3]))
+    tasks = BayesianHead().learn(network, params, nothing)
+    X = query.X[:1]
+    ((df,),), std = tasks.degrees_of_freedom(), tasks.std(network, X)[0, :, 0]
+    wide = 1 + np.sum(with_ones(X[0]) ** 2 / precisions(params), axis=1)
+    prior = invgamma(a0, scale=noise * (a0 - 1))
+    for relative, sd in zip(wide, std, strict=True):
+        for error in (0.0, 0.7, 3.0):
+            expected, _ = quad(
+                lambda v, e=error, r=relative: prior.pdf(v) * norm.pdf(e, 0, np.sqrt(v * r)),
+                0,
+                np.inf,
+            )
+            found = student_t.pdf(error, df, 0, sd * np.sqrt((df - 2) / df))
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@squared_case
+def test_spread_and_tails_of_a_number_of_support_rows(case):
+    network, params, support, query = draw(case)
+    params["log_noise"][...] = np.log(0.3)
+    narrow = BayesianHead().learn(network, params, support)
+    params = noise_params(params, 1e12, 0.2, 1.7, -0.4, 0.3)
+    wide = BayesianHead().learn(network, params, support)
+    np.testing.assert_allclose(wide.degrees_of_freedom(), 2 + 1 / 0.2, rtol=1e-9)
+    before, after = (tasks.std(network, query.X) ** 2 / 0.3 - 1 for tasks in (narrow, wide))
+    for i, weight in enumerate(support.weight):
+        factor = 1.7 * np.exp(-0.4 * np.log1p(weight.sum()))
+        np.testing.assert_allclose(after[i], factor * before[i], rtol=1e-6)
+    X = query.X
+    np.testing.assert_array_equal(narrow.outputs(network, X), wide.outputs(network, X))
+
+
+@squared_case
+def test_a_row_of_weight_two_is_the_row_twice_in_the_noise(case):
+    network, params, support, query = draw(case, sizes=(6, 6, 6))
+    params = noise_params(params, 2.5, 0.1, 2, -0.3, 0.3)
+    doubled = support._replace(weight=2 * (support.weight > 0).astype(float))
+    once = support._replace(weight=(support.weight > 0).astype(float))
+    expected, found = (
+        BayesianHead().learn(network, params, batch) for batch in (once.join(once), doubled)
+    )
+    for one, other in zip(found.noise, expected.noise, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10)
+    std = expected.std(network, query.X)
+    np.testing.assert_allclose(found.std(network, query.X), std, rtol=1e-9)
+
+
+@squared_case
+def test_calibration_moves_no_mean(case):
+    network, params, support, query = draw(case, hidden=(4,))
+    calibrated = calibrate(network, params, support, query)
+    others = np.ones(params.layout.size, bool)
+    for name in ("log_noise", "inverse_shape", "tail", "log_spread"):
+        others[params.layout.slices[name]] = False
+    np.testing.assert_array_equal(calibrated.vector[others], params.vector[others])
+    before, after = (
+        BayesianHead().learn(network, each, support).outputs(network, query.X)
+        for each in (params, calibrated)
+    )
+    np.testing.assert_array_equal(after, before)
+
+
+def test_calibration_finds_the_noises_that_made_the_tasks():
+    """Inverse-gamma noises over tasks, and a posterior that is half as wide as it should be."""
+    rng = np.random.RandomState(0)
+    network = make_network("squared_error", (), n_features=2)
+    params = alike(network)
+    X = rng.standard_normal((3000, 30, 2))
+    noise = invgamma.rvs(4, scale=0.2 * 3, size=(3000, 1, 1), random_state=rng)
+    slopes = rng.standard_normal((3000, 3, 1)) * np.sqrt(noise / ALPHA)
+    y = with_ones(X) @ slopes + np.sqrt(noise) * rng.standard_normal((3000, 30, 1))
+    parts = [
+        TaskBatch(X[:, rows], y[:, rows], np.ones((3000, 30))[:, rows])
+        for rows in (slice(12), slice(12, None))
+    ]
+    found = calibrate(network, params, *parts)
+    np.testing.assert_allclose(np.exp(found["log_noise"]), 0.2, rtol=0.1)
+    np.testing.assert_allclose(found["inverse_shape"], 1 / 4, atol=0.05)
+    np.testing.assert_allclose(found["tail"], 0, atol=0.03)
+    np.testing.assert_allclose(found["log_spread"], 0, atol=0.1)
+
+
+def test_calibration_widens_a_posterior_that_is_too_narrow():
+    """The head's prior has a quarter of the variance with which the tasks were made."""
+    rng = np.random.RandomState(0)
+    network = make_network("squared_error", (), n_features=2)
+    params = alike(network)
+    X = rng.standard_normal((3000, 30, 2))
+    slopes = rng.standard_normal((3000, 3, 1)) * np.sqrt(4 * 0.2 / ALPHA)
+    y = with_ones(X) @ slopes + np.sqrt(0.2) * rng.standard_normal((3000, 30, 1))
+    weight = np.ones((3000, 30))
+    parts = [
+        TaskBatch(X[:, rows], y[:, rows], weight[:, rows]) for rows in (slice(12), slice(12, None))
+    ]
+    found = calibrate(network, params, *parts)
+    nothing, rows = (TaskBatch(X[:1, s], y[:1, s], weight[:1, s]) for s in (slice(0), slice(None)))
+    before, after = (
+        predict_std(BayesianHead(), network, each, nothing, rows.X)[0, :, 0]
+        for each in (params, found)
+    )
+    truth = np.sqrt(0.2 * (1 + 4 / ALPHA * np.sum(with_ones(X[0]) ** 2, axis=1)))
+    assert np.abs(np.log(before / truth)).min() > 0.1
+    np.testing.assert_allclose(after, truth, rtol=0.1)
 
 
 def test_calibration_finds_the_noise_that_made_the_data():
@@ -386,19 +536,16 @@ def test_calibration_finds_the_noise_that_made_the_data():
         TaskBatch(X[:, rows], y[:, rows], np.ones((2000, 12))[:, rows])
         for rows in (slice(4), slice(4, None))
     ]
-    noise = np.exp(
-        BayesianHead().calibrate(network, params, [HeldOut(network, params, *parts)])["log_noise"]
-    )
-    np.testing.assert_allclose(noise, 0.2, rtol=0.03)
+    found = calibrate(network, params, *parts)
+    np.testing.assert_allclose(np.exp(found["log_noise"]), 0.2, rtol=0.03)
+    np.testing.assert_allclose(found["inverse_shape"], 0, atol=0.02)
+    np.testing.assert_allclose(found["tail"], 0, atol=0.02)
 
 
 @pytest.mark.parametrize("case", ["binary", "softmax"])
 def test_classes_have_no_noise_to_calibrate(case):
     network, params, support, query = draw(case)
-    assert (
-        BayesianHead().calibrate(network, params, [HeldOut(network, params, support, query)])
-        is params
-    )
+    assert calibrate(network, params, support, query) is params
     assert "log_noise" not in params.layout.shapes
 
 
@@ -406,10 +553,8 @@ def test_a_perfect_fit_calibrates_to_a_finite_noise():
     network, _, support, query = draw("squared_error")
     support, query = (batch._replace(y=np.zeros_like(batch.y)) for batch in (support, query))
     params = alike(network)
-    calibrated = BayesianHead().calibrate(
-        network, params, [HeldOut(network, params, support, query)]
-    )
-    assert np.isfinite(calibrated["log_noise"]).all()
+    calibrated = calibrate(network, params, support, query)
+    assert np.isfinite(calibrated.vector).all()
     std = predict_std(BayesianHead(), network, calibrated, support, query.X)
     np.testing.assert_allclose(std, 0, atol=1e-100)
 

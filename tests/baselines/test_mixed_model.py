@@ -66,6 +66,8 @@ def with_prior(meta, mixed, y):
     params["bias_0"][0] = (mixed.fixed[-1] - y.mean()) / y.std()
     params["log_precision"][...] = np.log(mixed.noise / np.diag(mixed.covariance))
     params["log_noise"][...] = np.log(mixed.noise / y.var())
+    for name in ("inverse_shape", "tail", "log_spread"):  # a Gaussian, of all tasks alike
+        params[name][...] = 0
     meta = copy.copy(meta)
     meta._served = Served(replace(meta._served.learned, params=params))
     return meta

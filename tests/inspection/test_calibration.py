@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from conftest import make_problem
 from scipy.stats import norm
+from scipy.stats import t as student_t
 from sklearn.calibration import calibration_curve
 
 from sklearn_meta import TaskCollection
@@ -30,8 +31,12 @@ def test_coverage_is_a_loop_over_tasks(regression, algorithm, n_shots):
         support, query = is_support[start:end], is_query[start:end]
         meta.fit_adapt(X[support], y[support])
         mean, std = meta.predict(X[query], return_std=True)
+        predictive = norm(mean, std)
+        if algorithm == "bayesian_head":
+            ((df,),) = meta._served.current.parts[0].batch.adapted.degrees_of_freedom()
+            predictive = student_t(df, mean, std * np.sqrt((df - 2) / df))
         for level, share in zip(display.expected, display.observed[i], strict=True):
-            low, high = norm.interval(level, mean, std)
+            low, high = predictive.interval(level)
             inside = np.mean((low <= y[query]) & (y[query] <= high))
             assert share == pytest.approx(inside)
     np.testing.assert_allclose(display.mean_line_.get_ydata(), display.observed.mean(axis=0))

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_problem
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, multivariate_t
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
@@ -11,14 +11,14 @@ from sklearn_meta import MetaLearner, TaskCollection
 from sklearn_meta._learned import Learned
 from sklearn_meta._tasks_on_demand import TasksOnDemand
 from sklearn_meta.inspection import CalibrationDisplay, TaskMap, TaskMapDisplay, task_map
-from sklearn_meta.inspection._atypicality import gaussian_log_density, log_densities
+from sklearn_meta.inspection._atypicality import log_densities, log_density
 from sklearn_meta.tasks._batch import TaskArrays
 
 pytestmark = pytest.mark.usefixtures("figures")
 
 
 def whitened(meta, X):
-    """Features over the root of the prior precisions, and what the prior predicts."""
+    """Features over the root of the prior precisions, what the prior predicts, and its noise."""
     learned = meta._served.learned
     network, params = learned.network, learned.params
     encoded = learned.encoder.features.transform(X)
@@ -26,7 +26,7 @@ def whitened(meta, X):
     F = network.hidden(layers, encoded)[-1]
     F = np.column_stack([F, np.ones(len(F))])
     prior = F[:, :-1] @ layers[-1][0] + layers[-1][1]
-    return F * np.exp(-0.5 * params["log_precision"]), prior, np.exp(params["log_noise"])
+    return F * np.exp(-0.5 * params["log_precision"]), prior, params
 
 
 @pytest.mark.parametrize("kind", ["regression", "multi-output"])
@@ -37,10 +37,11 @@ def test_the_head_is_a_ridge_regression_of_each_task(kind):
         assert found.space == "head"
         np.testing.assert_array_equal(found.task_ids, tasks.task_ids)
         for i, (X, y) in enumerate(tasks):
-            Q, prior, noise = whitened(meta, X)
+            Q, prior, params = whitened(meta, X)
+            variance = np.exp(params["log_noise"] + params["log_spread"][0])
             residual = meta._served.learned.encoder.targets.encode(y, float) - prior
             ridge = Ridge(alpha=1, fit_intercept=False).fit(Q, residual)
-            expected = ridge.coef_.reshape(residual.shape[1], -1).T / np.sqrt(noise)
+            expected = ridge.coef_.reshape(residual.shape[1], -1).T / np.sqrt(variance)
             np.testing.assert_allclose(found.coordinates[i], expected.ravel(), atol=1e-6)
 
 
@@ -153,30 +154,36 @@ def test_nearest(regression):
 @pytest.mark.parametrize(("n", "p"), [(3, 5), (5, 3), (4, 4)])
 def test_the_joint_density_is_scipys(n, p):
     rng = np.random.RandomState(0)
-    Q, residual, noise = rng.normal(size=(2, n, p)), rng.normal(size=(2, n, 2)), np.array([0.3, 2])
-    found = gaussian_log_density(Q, residual, noise)
+    Q, residual, variance, shape = rng.normal(size=(2, n, p)), rng.normal(size=(2, n)), 0.3, 2.5
+    gaussian = log_density(Q, residual, variance, 0)
+    students = log_density(Q, residual, variance, 1 / shape)
     for i in range(2):
-        of_outputs = [
-            multivariate_normal(np.zeros(n), noise[k] * (Q[i] @ Q[i].T + np.eye(n))).logpdf(
-                residual[i, :, k]
-            )
-            for k in range(2)
-        ]
-        assert found[i] == pytest.approx(sum(of_outputs))
+        covariance, zero = variance * (Q[i] @ Q[i].T + np.eye(n)), np.zeros(n)
+        expected = multivariate_normal(zero, covariance).logpdf(residual[i])
+        assert gaussian[i] == pytest.approx(expected)
+        scale = covariance * (shape - 1) / shape
+        expected = multivariate_t(zero, scale, df=2 * shape).logpdf(residual[i])
+        assert students[i] == pytest.approx(expected)
 
 
-def test_the_density_of_tasks_is_that_under_the_prior(regression):
-    meta, tasks = regression.meta().fit(regression.tasks), regression.tasks
+@pytest.mark.parametrize("kind", ["regression", "multi-output"])
+def test_the_density_of_tasks_is_that_under_the_prior(kind):
+    problem = make_problem(kind)
+    meta, tasks = problem.meta().fit(problem.tasks), problem.tasks
     learned = meta._served.learned
     found = log_densities(learned, learned.encoder.encode(tasks).arrays)
     for density, (X, y) in zip(found, tasks, strict=True):
-        Q, prior, noise = whitened(meta, X)
+        Q, prior, params = whitened(meta, X)
         residual = learned.encoder.targets.encode(y, float) - prior
-        covariance = noise * (Q @ Q.T + np.eye(len(y)))
-        expected = multivariate_normal(np.zeros(len(y)), covariance).logpdf(residual[:, 0])
-        assert density == pytest.approx(expected / len(y))
         _, std = meta.fit_adapt(X[:0], y[:0]).predict(X, return_std=True)
-        np.testing.assert_allclose(np.diag(covariance) ** 0.5 * learned.encoder.targets.scale, std)
+        std, expected = std.reshape(len(y), -1) / learned.encoder.targets.scale, 0
+        for k, noise in enumerate(np.exp(params["log_noise"])):
+            covariance = noise * (np.exp(params["log_spread"][0, k]) * Q @ Q.T + np.eye(len(y)))
+            np.testing.assert_allclose(np.diag(covariance) ** 0.5, std[:, k], rtol=1e-6)
+            shape = 1 / params["inverse_shape"][k]
+            scale = covariance * (shape - 1) / shape
+            expected += multivariate_t(np.zeros(len(y)), scale, 2 * shape).logpdf(residual[:, k])
+        assert density == pytest.approx(expected / len(y))
 
 
 def many_tasks(n_tasks=150, seed=0):

@@ -167,7 +167,7 @@ def test_more_meta_steps_are_no_other_training(regression, tmp_path, monkeypatch
 OTHERS = {
     "meta_lr": (
         lambda meta, tasks: (meta.set_params(meta_lr=0.01), tasks),
-        r"meta_lr=0.001, found",
+        r"meta_lr=0.002, found",
     ),
     "hidden": (
         lambda meta, tasks: (meta.set_params(estimator__hidden_layer_sizes=(9,)), tasks),
