@@ -169,23 +169,29 @@ def conclude(encoder, algorithm, held_out, n_folds=1, share=None, unseen=()):
     network, params, _, _ = held_out[0]
     if n_folds > 1:
         network, params, held_out, share = merge(algorithm, held_out, n_folds, share)
-    params = _calibrated(algorithm, network, params, held_out)
-    conformal = _conformal(algorithm, held_out, unseen) if unseen else None
-    return Learned(encoder, algorithm, params, network, n_folds, share, conformal)
-
-
-def _calibrated(algorithm, network, params, held_out):
     calibrated = algorithm.calibrate(network, params, held_out)
-    return calibrated if np.isfinite(calibrated.vector).all() else params
+    if not np.isfinite(calibrated.vector).all():
+        calibrated = params
+    conformal = None
+    if unseen:
+        found = {  # on held-out rows of all folds, for all
+            name: calibrated[name]
+            for name in params.layout.shapes
+            if not np.array_equal(calibrated[name], params[name])
+        }
+        conformal = _conformal(algorithm, held_out, found, unseen)
+    return Learned(encoder, algorithm, calibrated, network, n_folds, share, conformal)
 
 
-def _conformal(algorithm, held_out, unseen):
-    """Each fold calibrated alike; what stands in the way of it costs nothing that was learned."""
+def _conformal(algorithm, held_out, calibrated, unseen):
+    """What stands in the way of it costs nothing that was learned."""
     try:
-        folds = [
-            Unseen(fold.network, _calibrated(algorithm, *fold[:2], held_out), *where)
-            for fold, where in zip(held_out, unseen, strict=True)
-        ]
+        folds = []
+        for fold, where in zip(held_out, unseen, strict=True):
+            params = fold.params.copy()
+            for name, values in calibrated.items():
+                params[name][...] = values
+            folds.append(Unseen(fold.network, params, *where))
         return Conformal.of(algorithm, folds)
     except (ValueError, MemoryError, KeyboardInterrupt) as error:
         why = shown(error, str) or "it was interrupted"
