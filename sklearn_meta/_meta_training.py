@@ -172,25 +172,26 @@ def conclude(encoder, algorithm, held_out, n_folds=1, share=None, unseen=()):
     calibrated = algorithm.calibrate(network, params, held_out)
     if not np.isfinite(calibrated.vector).all():
         calibrated = params
-    conformal = None
-    if unseen:
-        found = {  # on held-out rows of all folds, for all
-            name: calibrated[name]
-            for name in params.layout.shapes
-            if not np.array_equal(calibrated[name], params[name])
-        }
-        conformal = _conformal(algorithm, held_out, found, unseen)
-    return Learned(encoder, algorithm, calibrated, network, n_folds, share, conformal)
+    found = _changed(params, calibrated)
+    conformal = _conformal(algorithm, held_out, found, unseen) if unseen else None
+    params = calibrated
+    return Learned(encoder, algorithm, params, network, n_folds, share, conformal)
+
+
+def _changed(params, calibrated):
+    """The entries that calibration has set, by name."""
+    names = params.layout.shapes
+    return {n: calibrated[n] for n in names if not np.array_equal(params[n], calibrated[n])}
 
 
 def _conformal(algorithm, held_out, calibrated, unseen):
-    """What stands in the way of it costs nothing that was learned."""
+    """Each fold calibrated alike; what stands in the way of it costs nothing that was learned."""
     try:
         folds = []
         for fold, where in zip(held_out, unseen, strict=True):
             params = fold.params.copy()
-            for name, values in calibrated.items():
-                params[name][...] = values
+            for name, value in calibrated.items():
+                params[name][...] = value
             folds.append(Unseen(fold.network, params, *where))
         return Conformal.of(algorithm, folds)
     except (ValueError, MemoryError, KeyboardInterrupt) as error:

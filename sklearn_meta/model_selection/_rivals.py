@@ -69,4 +69,5 @@ def _mixed_model(estimator, meta, seed):
     mlp, _ = split_estimator(linear.estimator)
     mlp.set_params(hidden_layer_sizes=())
     own = {"algorithm": "bayesian_head", "task_feature": None, "checkpoint": None}
+    own["n_members"] = "auto"
     return linear.set_params(**own, warm_start=False, meta_lr=LINEAR_LR, random_state=seed)
