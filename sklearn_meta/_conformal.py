@@ -114,8 +114,9 @@ class Conformal:
         if level > reached:
             raise ValueError(
                 f"coverage={coverage:g} takes {-(-level // (LEVELS - level))} tasks that training "
-                f"held out, found {self.n_tasks}: fit with more tasks or a larger "
-                f"validation_fraction, or ask for a coverage of at most {reached / LEVELS:g}"
+                f"held out, found {self.n_tasks}: fit with more tasks, hold more of them out (a "
+                f"larger validation_fraction, where n_members is 1), or ask for a coverage of at "
+                f"most {reached / LEVELS:g}"
             )
         at_sizes = self.quantiles[:, level - 1]
         above = np.minimum(np.searchsorted(self.sizes, n_shots), len(self.sizes) - 1)

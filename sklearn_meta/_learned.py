@@ -168,7 +168,7 @@ class Learned(Cached):
                 f"coverage={coverage:g} is promised for new tasks by those that training held out, "
                 "and there are none: partial_fit and early_stopping=False hold none out, nor does "
                 "validation_fraction if it is less than one task; fit with early_stopping=True and "
-                "more tasks or a larger validation_fraction"
+                "more tasks"
             )
         return self.conformal.quantile(coverage, asked.n_shots)
 

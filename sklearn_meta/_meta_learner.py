@@ -249,6 +249,9 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     >>> X, y = tasks[200]
     >>> bool(meta.fit_adapt(X[:10], y[:10]).score(X[10:], y[10:]) > 0.9)
     True
+    >>> lower, upper = meta.predict_interval(X[10:], coverage=0.9)
+    >>> lower.shape
+    (10,)
     """
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
@@ -641,7 +644,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         X, groups
             As in `predict`.
         coverage : float, default=0.9
-            Above 0, at most 0.999.
+            Above 0, at most 0.999; what lies between two thousandths counts as the higher.
 
         Returns
         -------
@@ -651,8 +654,9 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If training held no task out, or too few: N of them allow a coverage of N / (N + 1), so
-            that 0.9 takes 9. As in `predict`, too.
+            If training held no task out, as with `early_stopping=False` and in `partial_fit`, or
+            too few: N of them allow a coverage of N / (N + 1), so that 0.9 takes 9. As in
+            `predict`, too.
 
         Notes
         -----
@@ -668,8 +672,11 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         are too few for the coverage, the quantile is the next smaller size's or, if that is more,
         their highest score.
 
-        The promise is for tasks that `fit` has not seen. Held-out tasks also tell when training is
-        to stop, which costs of the coverage as little as they can choose by it.
+        The promise is for tasks that `fit` has not seen, nor an earlier one that `warm_start` went
+        on from. It would be proven to the digit if held-out tasks had no other work, and what
+        predicts were what they were held out from. But they also tell when training is to stop;
+        and with several members each is scored by those that it was held out from, whereas all
+        members together predict, in general better: bounds are then rather too wide.
 
         References
         ----------
