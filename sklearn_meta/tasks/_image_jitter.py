@@ -50,9 +50,8 @@ class ImageJitter:
 
     Notes
     -----
-    What looks the same moved a little must be one class, what is mirrored or turned on its head need
-    not be: so the defaults are small. They are those that few-shot learning of characters was best
-    with; photographs bear more.
+    What is moved a little must be of the same class; what is mirrored or turned on its head need
+    not be: so the defaults are small. They are for characters; photographs bear more.
 
     Examples
     --------
@@ -120,6 +119,12 @@ class ImageJitter:
         rows = np.ascontiguousarray(rows)
         if rows.dtype.kind not in "fiu":
             raise ValueError(f"rows are of {rows.dtype}, ImageJitter expected numbers")
+        if rows.dtype.kind != "f" and self.fill != "edge":
+            info = np.iinfo(rows.dtype)
+            if not info.min <= self.fill <= info.max:
+                raise ValueError(
+                    f"fill={self.fill} is no number that rows of {rows.dtype} can hold"
+                )
         if rows.ndim != 2 or rows.shape[1] != np.prod(self.shape):
             raise ValueError(
                 f"rows have the shape {rows.shape}, ImageJitter expected (n_images, "
@@ -147,7 +152,7 @@ class ImageJitter:
     def _move(self, images, matrices, offsets):
         """Images (images, pixels, channels) as they are seen at these places."""
         height, width, _ = self._size
-        dtype = images.dtype if images.dtype.kind == "f" else np.float32
+        dtype = np.result_type(images.dtype, np.float32)
         places = np.indices((height, width), dtype).reshape(2, -1)
         where = matrices.astype(dtype) @ places + offsets[..., None].astype(dtype)
         most = np.array([[height - 1], [width - 1]], dtype)
