@@ -19,7 +19,7 @@ def one_by_one(image, cell, n_directions):
 
 @pytest.mark.parametrize(("shape", "cell", "n_directions"), [((8, 8), 4, 8), ((7, 10), 3, 9)])
 def test_histograms_are_those_of_each_image(shape, cell, n_directions):
-    rows = np.random.RandomState(0).uniform(0, 255, size=(6, np.prod(shape)))
+    rows = np.random.RandomState(0).uniform(0, 255, size=(120, np.prod(shape)))
     found = gradients(rows, shape, cell, n_directions)
     expected = [one_by_one(row.reshape(shape), cell, n_directions) for row in rows]
     np.testing.assert_allclose(found, expected, atol=1e-5)
