@@ -96,7 +96,7 @@ for name, (estimator, tasks) in learned.items():
         n_shots=1,
         n_query=None,
         meta_batch_size=4,
-        max_iter=400,
+        max_iter=600,
         early_stopping=False,
         random_state=0,
     ).fit(tasks)
