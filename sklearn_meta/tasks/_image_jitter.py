@@ -119,18 +119,20 @@ class ImageJitter:
         rows = np.ascontiguousarray(rows)
         if rows.dtype.kind not in "fiu":
             raise ValueError(f"rows are of {rows.dtype}, ImageJitter expected numbers")
-        if rows.dtype.kind != "f" and self.fill != "edge":
-            info = np.iinfo(rows.dtype)
-            if not info.min <= self.fill <= info.max:
-                raise ValueError(
-                    f"fill={self.fill} is no number that rows of {rows.dtype} can hold"
-                )
+        self._check_fill(rows.dtype)
         if rows.ndim != 2 or rows.shape[1] != np.prod(self.shape):
             raise ValueError(
                 f"rows have the shape {rows.shape}, ImageJitter expected (n_images, "
                 f"{np.prod(self.shape)}) for images of {self.shape}"
             )
         return rows
+
+    def _check_fill(self, dtype):
+        """Raise where whole numbers of that type have none that it is."""
+        if dtype.kind == "f" or self.fill == "edge":
+            return
+        if not np.iinfo(dtype).min <= self.fill <= np.iinfo(dtype).max:
+            raise ValueError(f"fill={self.fill} is no number that rows of {dtype} can hold")
 
     def _draw(self, n_images, random_state):
         """From a pixel's place to where it is read: ``matrix @ place + offset``.
@@ -167,14 +169,15 @@ def _bilinear(images, where, width):
     """Images (images, pixels, channels) at places inside them, (images, 2, pixels)."""
     n_images, n_pixels, n_channels = images.shape
     flat = images.reshape(-1, n_channels)
-    below = where.astype(np.int32)  # (images, 2, pixels)
+    below = np.floor(where)  # (images, 2, pixels)
     share = (where - below)[..., None]  # of the next pixel
-    corner = below[:, 0] * width + below[:, 1] + (np.arange(n_images) * n_pixels)[:, None]
+    row, column = below.astype(np.intp).swapaxes(0, 1)
+    corner = row * width + column + (np.arange(n_images) * n_pixels)[:, None]
     # at the last row or column the next pixel has no share, and may be any
     down = np.where(share[:, 0, :, 0] > 0, width, 0)
     right = share[:, 1, :, 0] > 0
     upper, lower = (
-        _between(flat, row, right, share[:, 1]) for row in (corner, corner + down)
+        _between(flat, left, right, share[:, 1]) for left in (corner, corner + down)
     )  # (images, pixels, channels)
     return upper + share[:, 0] * (lower - upper)
 

@@ -82,6 +82,10 @@ class NWayKShot:
     together: give it None to train on all that a task here has. Its `n_shots` are drawn from
     the support rows here, and so are never more.
 
+    Images as they come are a poor thing to learn from: a network soon knows those of training by
+    heart, and is not far above raw class means on new classes. Redraw them by `augment`, and put a
+    step before the MLP that sees edges rather than pixels, as the user guide does.
+
     References
     ----------
     O. Vinyals, C. Blundell, T. Lillicrap, K. Kavukcuoglu, D. Wierstra. "Matching Networks
