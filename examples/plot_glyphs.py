@@ -78,7 +78,7 @@ learned = {
 
 # %%
 # Judged by 100 tasks of new letters, which are not redrawn, and beside the nearest of the letters
-# shown.
+# shown. So few meta-steps are soon done, and none of the letters need be held out to stop by.
 
 episodes = NWayKShot(X_new, y_new, **shape).sample(100, random_state=0)
 shown = episodes.is_support[: episodes.sizes[0]]  # alike in each
@@ -125,7 +125,8 @@ for axes, numbers in zip(grid[1:], order, strict=True):
         axis.imshow(images[~shown][number].reshape(SHAPE), cmap="gray_r")
         axis.spines[:].set(color="tab:green" if right[number] else "tab:red", linewidth=2)
 task.suptitle(
-    f"Shown: the first row. Asked: all others; green: recognised ({right.sum()} of {right.size})"
+    "Shown: the first row. Asked: all others, each below its own; "
+    f"green: recognised ({right.sum()} of {right.size})"
 )
 axis = bars.subplots()
 names = list(accuracies)[::-1]
