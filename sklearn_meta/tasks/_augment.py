@@ -42,7 +42,8 @@ def augmented(rows, augment, random_state):
         )
     if hasattr(made, "columns"):
         return made
-    return made.astype(rows.dtype) if rows.dtype.kind == made.dtype.kind == "f" else made
+    is_float = rows.dtype.kind == made.dtype.kind == "f"
+    return made.astype(rows.dtype, copy=False) if is_float else made
 
 
 def _kind(rows):
