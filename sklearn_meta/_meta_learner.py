@@ -189,7 +189,8 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
         Of a classifier.
     loss_curve_ : list of float
-        Loss of each meta-step, of several networks the mean; NaN where that or its gradient was not finite, and it was skipped.
+        Loss of each meta-step, of several networks the mean; NaN where that or its gradient was
+        not finite, and it was skipped.
     validation_scores_ : list of float or None
         Negative mean query loss on the validation tasks at each evaluation of `fit`, the mean of
         several networks, of which one that is done stays at what was kept; None without
@@ -490,8 +491,9 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         MLPRegressor, MLPClassifier or Pipeline
             A fitted clone of `estimator` for this task, its hidden layers as wide as those of
             all members together (`n_members`), and of relu networks with room to pass the
-            features on; of `DeepKernelGP`, a Pipeline that ends in a Gaussian process. With `task_feature` a Pipeline, too, which takes rows
-            with that column, ignored, or without it.
+            features on; of `DeepKernelGP`, a Pipeline that ends in a Gaussian process. With
+            `task_feature` a Pipeline, too, which takes rows with that column, ignored, or without
+            it.
 
         Raises
         ------

@@ -38,6 +38,9 @@ class BayesianHead(MetaAlgorithm):
     between tasks, how heavy its tails are, and how wide posteriors have to be, is found once
     training is over, on held-out tasks; the means depend on none of it.
 
+    Several networks (`n_members` of `MetaLearner`) are merged: the mean of their priors of a task's
+    function is the prior of one head that sees the features of all.
+
     Poisson and log-loss find the mode by Newton's method, are differentiated through the implicit
     function theorem, and take their uncertainty from Laplace's approximation. With no hidden layer
     this is the linear mixed model with random slopes. Where every task has classes of its own, the
