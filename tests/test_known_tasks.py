@@ -17,12 +17,13 @@ calls = st.lists(st.lists(ids, min_size=1, max_size=7, unique=True), min_size=1,
 
 
 def learned(names, values, classes=None):
-    """Tasks each of which is a number."""
+    """Tasks each of which is a number, learned from twice as many rows."""
     array = np.empty(len(names), object)
     array[:] = names
     if len({type(name) for name in names}) == 1:
         array = np.array(names)
-    return KnownTasks.of(array, TaskWeights(layers(values)), classes)
+    n_rows = 2 * np.array(values, int)
+    return KnownTasks.of(array, TaskWeights(layers(values)), classes, n_rows)
 
 
 def layers(values):
@@ -47,7 +48,10 @@ def check_same(tasks, expected):
     asked[:] = [*names[::-1], "none"]
     place = tasks.find(asked)
     assert place.tolist() == [*reversed(range(len(names))), UNKNOWN]
-    assert values_at(tasks, place[:-1]) == [expected[name][0] for name in names[::-1]]
+    values = [expected[name][0] for name in names[::-1]]
+    assert values_at(tasks, place[:-1]) == values
+    # each has two classes; of an unknown one there is no row
+    assert tasks.n_shots(np.repeat(place, 2)).tolist() == np.repeat([*values, 0], 2).tolist()
     assert [own.tolist() for own in tasks.classes] == [own for _, own in expected.values()]
 
 
@@ -150,7 +154,7 @@ def test_tasks_of_two_kinds():
     tasks = one_by_one(6)
     for i in range(6, 12):
         kind = OtherWeights if i < 9 else TaskWeights
-        tasks = tasks.merge(KnownTasks.of(np.array([i]), kind(layers([i]))))
+        tasks = tasks.merge(KnownTasks.of(np.array([i]), kind(layers([i])), None, np.array([i])))
     tasks = tasks.merge(learned([7, 2], [70, 20]))
     for known in (tasks, pickle.loads(pickle.dumps(tasks))):
         expected = [0, 1, 3, 4, 5, 6, 8, 9, 10, 11, 7, 2]
@@ -170,7 +174,9 @@ def test_dates(unit):
 
 def test_dates_beside_numbers():
     days = np.array(["2024-01-01", "2024-01-02"], "datetime64[D]")
-    tasks = one_by_one(3).merge(KnownTasks.of(days, TaskWeights(layers([5, 6]))))
+    tasks = one_by_one(3).merge(
+        KnownTasks.of(days, TaskWeights(layers([5, 6])), None, np.array([5, 6]))
+    )
     tasks = tasks.merge(learned([2, 7], [20, 70]))
     for known in (tasks, pickle.loads(pickle.dumps(tasks))):
         assert known.ids.tolist() == [0, 1, *days, 2, 7]
@@ -222,3 +228,10 @@ def test_a_table_that_is_too_large_says_how_large_and_what_to_do(monkeypatch):
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"400\.0 GiB, more than 1: predict fewer rows at once"):
         _known_tasks._check_table(2**20, 51200, 8)
+
+
+def test_shots_are_rows_or_rows_a_class():
+    place = np.array([1, UNKNOWN, 0, 1])
+    assert learned("ab", [3, 4]).n_shots(place).tolist() == [8, 0, 6, 8]
+    classes = [np.arange(2), np.arange(5)]
+    assert learned("ab", [3, 4], classes).n_shots(place).tolist() == [1, 0, 3, 1]

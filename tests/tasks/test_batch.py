@@ -54,6 +54,16 @@ def test_take_and_full_batch_are_loops_over_tasks(drawn):
         assert filled.sum() == sizes[task]
 
 
+@few_examples
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=6))
+def test_rows_of_weight_0_are_not_there(sizes):
+    arrays = make_arrays(sizes)
+    weight = np.where(np.arange(len(arrays.X)) % 3 == 1, 0, arrays.weight)
+    expected = [np.count_nonzero(weight[rows_of(arrays, task)]) for task in range(len(sizes))]
+    assert replace(arrays, weight=weight).n_there.tolist() == expected
+    assert replace(arrays, weight=None).n_there.tolist() == sizes
+
+
 def test_without_weights_each_row_counts_as_one():
     arrays = replace(make_arrays([2, 0, 3], np.float32), weight=None)
     weight = arrays.full_batch(np.arange(3)).weight

@@ -440,3 +440,30 @@ def test_thousands_of_rows_beside_one():
     sampler = EpisodeSampler(make_arrays([1, 5000, 2]), 30, None, "random")
     sizes = [(len(s), len(q)) for _, s, q in draw_rows(sampler, [0, 1, 2], 0)]
     assert sizes == [(0, 1), (30, 4970), (1, 1)]
+
+
+@few_examples
+@given(classifications(), st.integers(0, 20), seeds)
+def test_shots_can_be_rows_of_any_shared_class(arrays, n_shots, seed):
+    sampler = EpisodeSampler(arrays, n_shots, None, "random", any_class=True)
+    tasks = np.arange(len(arrays))
+    support, query = sampler.draw(tasks, np.random.RandomState(seed))
+    for task, size in enumerate(arrays.sizes):
+        rows, asked = rows_of(support, task), rows_of(query, task)
+        assert len(rows) == min(n_shots, size - 1)
+        expected = np.arange(arrays.offsets[task], arrays.offsets[task + 1])
+        assert sorted([*rows, *asked]) == expected.tolist()
+
+
+@few_examples
+@given(classifications(own=True), st.integers(1, 4), seeds)
+def test_shots_of_classes_of_a_tasks_own_are_of_each(arrays, n_shots, seed):
+    tasks = np.arange(len(arrays))
+    any_class, by_class = (
+        EpisodeSampler(arrays, n_shots, None, "random", any_class=each).deal_rows(
+            tasks, np.random.RandomState(seed)
+        )
+        for each in (True, False)
+    )
+    for found, expected in zip(any_class, by_class, strict=True):
+        assert found.rows.tolist() == expected.rows.tolist()
