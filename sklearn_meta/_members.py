@@ -13,10 +13,8 @@ from .network import MLP, PASSED_ON, Params
 from .training import TrainingState
 
 AUTO = 5  # members
-LINEAR_LR, LINEAR_STEPS = (
-    5.0,
-    500,
-)  # times meta_lr, which a linear model bears; and it needs no more
+LINEAR_LR = 5.0  # times meta_lr, which a linear member bears
+LINEAR_STEPS = 500  # meta-steps, which are enough for it
 MOST_LINEAR = 1000  # features of a linear member: each is one more of every task's output layer
 SINGLE = 1e3  # numbers up to it leave single precision digits enough for their products
 SHARES = np.linspace(0, 1, 6)  # of the linear members, of which the best is taken
@@ -123,7 +121,7 @@ def is_partner(meta, network):
 
 
 def training_dtype(arrays):
-    """Single precision where numbers are of a size for it: half the time, and nothing lost."""
+    """Single precision where numbers are of a size for it: two thirds of the time, nothing lost."""
     parts = [arrays.X] if arrays.labels is not None else [arrays.X, arrays.y]
     largest = max(np.abs(part).max(initial=0) for part in parts)
     return np.dtype(np.float32) if largest < SINGLE else arrays.X.dtype
