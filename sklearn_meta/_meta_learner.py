@@ -181,19 +181,22 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     algorithm_ : MetaAlgorithm
         How a task is learned.
     estimator_ : MLPRegressor, MLPClassifier or Pipeline
-        The meta-learned prior, fitted: what predicts for an unknown task. With `task_feature` a
+        The meta-learned prior, fitted: what predicts for an unknown task. Wider than `estimator`
+        where networks were merged. With `task_feature` a
         Pipeline, which ignores that column where it is there.
     tasks_ : ndarray of shape (n_adapted,)
         Ids of the adapted tasks.
     classes_ : ndarray of shape (n_classes,)
         Of a classifier.
     loss_curve_ : list of float
-        Loss of each meta-step; NaN where that or its gradient was not finite, and it was skipped.
+        Loss of each meta-step, of several networks the mean; NaN where that or its gradient was
+        not finite, and it was skipped.
     validation_scores_ : list of float or None
-        Negative mean query loss on the validation tasks at each evaluation of `fit`; None without
+        Negative mean query loss on the validation tasks at each evaluation of `fit`, the mean of
+        several networks, of which one that is done stays at what was kept; None without
         `early_stopping`.
     best_iter_ : int
-        The meta-step whose parameters were kept, in `fit`.
+        The meta-step whose parameters were kept, in `fit`; of several networks the last of these.
     n_iter_ : int
         Meta-steps taken.
     n_tasks_ : int
@@ -486,9 +489,11 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         MLPRegressor, MLPClassifier or Pipeline
-            A fitted clone of `estimator` for this task; of `DeepKernelGP`, a Pipeline that
-            ends in a Gaussian process. With `task_feature` a Pipeline, too, which takes rows
-            with that column, ignored, or without it.
+            A fitted clone of `estimator` for this task, its hidden layers as wide as those of
+            all members together (`n_members`), and of relu networks with room to pass the
+            features on; of `DeepKernelGP`, a Pipeline that ends in a Gaussian process. With
+            `task_feature` a Pipeline, too, which takes rows with that column, ignored, or without
+            it.
 
         Raises
         ------

@@ -8,6 +8,7 @@ import numpy as np
 from .._ragged import PER_ROW, Joinable, as_offsets
 from ..network import (
     TaskWeights,
+    covariance_from_rows,
     factor_shape,
     output_covariance,
     precision_factor,
@@ -171,8 +172,7 @@ class BayesianTasks(NamedTuple):
         if network.loss.quadratic:
             return variance_from_rows(F, weight, Q)[..., None]
         mean = network.loss.mean(self._exact_outputs(network, rows, logit_mask))
-        factor = precision_factor(network.loss, F, mean, weight)
-        return output_covariance(factor, Q, network.n_outputs)
+        return covariance_from_rows(network.loss, F, mean, weight, Q)
 
     def _factored(self, network, large, support):
         """These tasks with a factor instead of rows where there are many."""

@@ -28,17 +28,23 @@ class Whitened(NamedTuple):
 class BayesianHead(MetaAlgorithm):
     """The last layer as a Bayesian generalised linear model on learned features.
 
-    Learned over all tasks: the features, and a Gaussian prior of the output layer, that
-    is its mean, the precision of each of its rows, and the noise. A task's own output
-    layer is the mode of its posterior given the support rows. It moves where the prior
-    leaves it free and holds still where tasks agree; with no rows it is the prior mean,
-    with many the local fit.
+    Learned over all tasks: the features, and a Gaussian prior of the output layer, that is its
+    mean and the precision of each of its rows. A task's own output layer is the mode of its
+    posterior given the support rows. It moves where the prior leaves it free and holds still
+    where tasks agree; with no rows it is the prior mean, with many the local fit.
 
-    Squared error is exact. Poisson and log-loss find the mode by Newton's method, are
-    differentiated through the implicit function theorem, and take their uncertainty from
-    Laplace's approximation. With no hidden layer this is the linear mixed model with random
-    slopes. Where every task has classes of its own, the prior mean is held at 0, since no
-    class is special.
+    Squared error is exact, and has a noise of each task's own, with an inverse-gamma prior that
+    the task's support rows update: the predictive distribution is Student's t. How noise differs
+    between tasks, how heavy its tails are, and how wide posteriors have to be, is found once
+    training is over, on held-out tasks; the means depend on none of it.
+
+    Several networks (`n_members` of `MetaLearner`) are merged: the mean of their priors of a task's
+    function is the prior of one head that sees the features of all.
+
+    Poisson and log-loss find the mode by Newton's method, are differentiated through the implicit
+    function theorem, and take their uncertainty from Laplace's approximation. With no hidden layer
+    this is the linear mixed model with random slopes. Where every task has classes of its own, the
+    prior mean is held at 0, since no class is special.
 
     Parameters
     ----------

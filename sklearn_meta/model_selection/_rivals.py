@@ -68,6 +68,12 @@ def _mixed_model(estimator, meta, seed):
         return None
     mlp, _ = split_estimator(linear.estimator)
     mlp.set_params(hidden_layer_sizes=())
-    own = {"algorithm": "bayesian_head", "task_feature": None, "checkpoint": None}
-    own["n_members"] = "auto"
-    return linear.set_params(**own, warm_start=False, meta_lr=LINEAR_LR, random_state=seed)
+    return linear.set_params(
+        algorithm="bayesian_head",
+        n_members="auto",
+        task_feature=None,
+        checkpoint=None,
+        warm_start=False,
+        meta_lr=LINEAR_LR,
+        random_state=seed,
+    )

@@ -8,6 +8,7 @@ from ._losses import LOSSES
 from ._merged import PASSED_ON, MergedMLP
 from ._mlp import MLP, Pass, weight_gradients
 from ._posterior_covariance import (
+    covariance_from_rows,
     factor_shape,
     output_covariance,
     precision_factor,
@@ -32,6 +33,7 @@ __all__ = [
     "affine",
     "both_classes",
     "both_logits",
+    "covariance_from_rows",
     "descend",
     "factor_shape",
     "hessian_product",

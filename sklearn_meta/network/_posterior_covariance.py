@@ -83,6 +83,42 @@ def output_covariance(factor, Q, n_outputs):
     return np.einsum("tskm,tslm->tmkl", solved, solved).astype(Q.dtype, copy=False)
 
 
+def covariance_from_rows(loss, F, mean, weight, Q):
+    """`output_covariance` of the posterior given rows, of a loss that is not squared error.
+
+    Fewer rows than features say nothing of what is orthogonal to all of them: there the posterior
+    is the prior, and only in the space of the rows it takes a factor.
+
+    Parameters
+    ----------
+    loss : Loss
+    F : ndarray of shape (tasks, n, p)
+    mean : ndarray of shape (tasks, n, k)
+    weight : ndarray of shape (tasks, n)
+    Q : ndarray of shape (tasks, m, p)
+
+    Returns
+    -------
+    ndarray of shape (tasks, m, k, k), or (tasks, m, k)
+    """
+    n_outputs, dtype = mean.shape[-1], Q.dtype
+    if F.shape[1] >= F.shape[2]:
+        return output_covariance(precision_factor(loss, F, mean, weight), Q, n_outputs)
+    if not F.shape[1]:  # as one row that does not count
+        F, mean, weight = (np.zeros((len(a), 1, *a.shape[2:])) for a in (F, mean, weight))
+    F, Q = F.astype(float, copy=False), Q.astype(float, copy=False)
+    basis = np.linalg.qr(F.mT).Q  # (tasks, p, n)
+    within = Q @ basis
+    beside = np.maximum(np.vecdot(Q, Q) - np.vecdot(within, within), 0)  # (tasks, m)
+    factor = precision_factor(loss, F @ basis, mean, weight)
+    covariance = output_covariance(factor, within, n_outputs)
+    if loss.coupled:
+        np.einsum("tmkk->tmk", covariance)[...] += beside[..., None]
+    else:
+        covariance = covariance + beside[..., None]
+    return covariance.astype(dtype, copy=False)
+
+
 def _solve_lower(factor, right):
     """Of each task's blocks, (tasks, blocks, s, m)."""
     return np.array(

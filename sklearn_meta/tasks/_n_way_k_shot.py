@@ -14,6 +14,7 @@ from .._compat import (
     safe_indexing,
 )
 from .._messages import shown
+from ._augment import AUGMENT_CONSTRAINTS, augmented, check_augment
 from ._collection import TaskCollection, check_rows
 from ._draws import draw_subsets
 from ._ids import missing_values, sorted_values
@@ -23,6 +24,8 @@ SHAPE_CONSTRAINTS = {
     "n_shots": [Interval(Integral, 1, None, closed="left")],
     "n_query": [Interval(Integral, 1, None, closed="left")],
 }
+PARAMETER_CONSTRAINTS = SHAPE_CONSTRAINTS | AUGMENT_CONSTRAINTS
+PARAMETER_CONSTRAINTS |= {"on_small": [StrOptions({"error", "drop"})]}
 N_TASKS_CONSTRAINTS = {"n_tasks": [Interval(Integral, 1, None, closed="left")]}
 FRACTION_CONSTRAINTS = {"fraction": [Interval(Real, 0, 1, closed="neither")]}
 MOST_NAMED = 5  # classes in a message
@@ -55,14 +58,22 @@ class NWayKShot:
     on_small : {"error", "drop"}, default="error"
         What to do with classes of fewer than `n_shots + n_query` rows: raise, or leave them
         out, and with them a labelling that keeps fewer than `n_way`.
+    augment : callable, default=None
+        ``augment(rows, random_state) -> rows`` makes other rows of the same classes, which take
+        the place of those drawn, at each `sample` anew: it is given rows as those of X are, a copy
+        of its own, and a RandomState, and returns as many rows and columns. `ImageJitter` is one
+        for images. None: rows as they are. Of the two that `split` gives, the second has none.
 
     Raises
     ------
     ValueError
         If lengths differ, a class is missing or too small, or there are too few classes.
+    TypeError
+        If `augment` is a class.
 
     See Also
     --------
+    ImageJitter : Turns, zooms and shifts images, as `augment`.
     pseudo_tasks : The same from rows without labels.
 
     Notes
@@ -70,6 +81,10 @@ class NWayKShot:
     The `n_query` of a MetaLearner caps the query rows of a whole task, of all classes
     together: give it None to train on all that a task here has. Its `n_shots` are drawn from
     the support rows here, and so are never more.
+
+    Images as they come are a poor thing to learn from: a network soon knows those of training by
+    heart, and is not far above raw class means on new classes. Redraw them by `augment`, and put a
+    step before the MLP that sees edges rather than pixels, as the user guide does.
 
     References
     ----------
@@ -88,14 +103,12 @@ class NWayKShot:
     TaskCollection(n_tasks=100, n_rows=4500, n_features=64, rows_per_task=45)
     """
 
-    def __init__(self, X, y, n_way=5, n_shots=1, n_query=15, *, on_small="error"):
-        check_values(
-            SHAPE_CONSTRAINTS | {"on_small": [StrOptions({"error", "drop"})]},
-            {"n_way": n_way, "n_shots": n_shots, "n_query": n_query, "on_small": on_small},
-            type(self).__name__,
-        )
-        self.n_way, self.n_shots, self.n_query = n_way, n_shots, n_query
-        self.on_small = on_small
+    def __init__(self, X, y, n_way=5, n_shots=1, n_query=15, *, on_small="error", augment=None):
+        parameters = {"n_way": n_way, "n_shots": n_shots, "n_query": n_query}
+        parameters |= {"on_small": on_small, "augment": augment}
+        check_values(PARAMETER_CONSTRAINTS, parameters, type(self).__name__)
+        check_augment(augment)
+        vars(self).update(parameters)
         X = check_rows(X)
         checked = TaskCollection.from_arrays(X, y, groups=np.zeros(num_samples(X)))
         self.X, self.y = checked.X, checked.y
@@ -116,7 +129,12 @@ class NWayKShot:
             Tasks numbered from 0, each with classes of its own: its `y` has the labels as
             they were given. In each task the support comes first, one row of each class
             after another, then the query; `is_support` marks them, and no row is in a task
-            twice.
+            twice. What `augment` makes of the rows is in their places.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `augment` returns what is no such rows, or has NaN where they have none.
         """
         check_values(N_TASKS_CONSTRAINTS, {"n_tasks": n_tasks}, "sample")
         random_state = random_state_of(random_state)
@@ -127,8 +145,9 @@ class NWayKShot:
         rows = self._rows[self._starts[classes, None] + places]  # (tasks * ways, rows a class)
         rows = rows.reshape(n_tasks, self.n_way, -1).swapaxes(1, 2).reshape(n_tasks, -1)
         is_support = np.arange(rows.shape[1]) < self.n_way * self.n_shots
+        X = augmented(safe_indexing(self.X, rows.ravel()), self.augment, random_state)
         return TaskCollection(
-            safe_indexing(self.X, rows.ravel()),
+            X,
             self._labels[rows, self._columns[labelling, None]].ravel(),
             np.arange(n_tasks + 1) * rows.shape[1],
             np.arange(n_tasks),
@@ -154,7 +173,8 @@ class NWayKShot:
         (training, validation) : tuple of NWayKShot, or None
             The first keeps `n_way` classes at least. The second has at least two; if it has fewer
             than `n_way`, so are the ways of its tasks: of few classes, most are worth more in
-            training. None where there are too few classes for both.
+            training. It has rows as they are, since new tasks will: `augment` is of the first
+            alone. None where there are too few classes for both.
 
         Raises
         ------
@@ -168,7 +188,7 @@ class NWayKShot:
         if not n_held_out.any() or len(training._columns) == 0:
             return None
         n_way = min(self.n_way, n_held_out[n_held_out > 0].min())
-        return training, self._part(held_out, n_way)
+        return training, self._part(held_out, n_way, augment=None)
 
     def _n_held_out(self, fraction):
         """Classes of each labelling to validate on; none where too few would be left."""
@@ -186,10 +206,10 @@ class NWayKShot:
                 held_out[self._rows[start : start + self._sizes[number]], column] = True
         return held_out
 
-    def _part(self, chosen, n_way):
+    def _part(self, chosen, n_way, **changed):
         """The same of some rows of each labelling; classes that are too small then are left out."""
         part = copy.copy(self)
-        part.n_way, part.on_small = n_way, "drop"
+        vars(part).update({"n_way": n_way, "on_small": "drop", **changed})
         part._index_classes(chosen)
         return part
 
@@ -247,10 +267,11 @@ class NWayKShot:
     def __repr__(self):
         low, high = self._n_classes.min(), self._n_classes.max()
         n_classes = low if low == high else f"{low}..{high}"
+        augment = "" if self.augment is None else f", augment={shown(self.augment)}"
         return (
             f"NWayKShot(n_way={self.n_way}, n_shots={self.n_shots}, n_query={self.n_query}, "
             f"n_classes={n_classes}, n_rows={self._chosen.any(axis=1).sum()}, "
-            f"n_features={num_features(self.X)})"
+            f"n_features={num_features(self.X)}{augment})"
         )
 
 

@@ -15,10 +15,12 @@ from .._compat import (
     num_samples,
     safe_indexing,
 )
+from ._augment import AUGMENT_CONSTRAINTS, check_augment
 from ._collection import check_rows
 from ._n_way_k_shot import FRACTION_CONSTRAINTS, LEAST_WAYS, SHAPE_CONSTRAINTS, NWayKShot
 
-PARAMETER_CONSTRAINTS = SHAPE_CONSTRAINTS | {
+PARAMETER_CONSTRAINTS = SHAPE_CONSTRAINTS | AUGMENT_CONSTRAINTS
+PARAMETER_CONSTRAINTS |= {
     "n_partitions": [Interval(Integral, 1, None, closed="left")],
     "n_clusters": [Interval(Integral, 2, None, closed="left"), None],
     "transformer": [HasMethods("fit_transform"), StrOptions({"passthrough"}), None],
@@ -39,6 +41,7 @@ def pseudo_tasks(
     n_query=5,
     transformer=None,
     clusterer=None,
+    augment=None,
     random_state=None,
 ):
     """N-way K-shot tasks from rows without labels, by clustering (CACTUs).
@@ -69,6 +72,9 @@ def pseudo_tasks(
     clusterer : clusterer, default=None
         Anything with ``fit_predict``; rows with the label -1 are in no cluster. Cloned.
         None is ``MiniBatchKMeans(n_clusters, n_init=1)``.
+    augment : callable, default=None
+        ``augment(rows, random_state) -> rows``, as of `NWayKShot`: for the rows of tasks, at each
+        `sample` anew. Clusters are of the rows as they are.
     random_state : int, RandomState or None, default=None
         Of the scalings, and of the clones, whose own is set.
 
@@ -77,13 +83,16 @@ def pseudo_tasks(
     tasks : NWayKShot
         A distribution of tasks. Its `y`, of shape (n_rows, `n_partitions`), has the cluster
         of each row in each partition. Its `split` draws rows to hold out, and clusters those and
-        the others anew, each by themselves, into clusters as large.
+        the others anew, each by themselves, into clusters as large; `augment` is of the first
+        alone.
 
     Raises
     ------
     ValueError
         If a parameter will not do, or no partition has `n_way` clusters that are large
         enough.
+    TypeError
+        If a class stands for an instance.
 
     See Also
     --------
@@ -107,8 +116,9 @@ def pseudo_tasks(
     """
     shape = {"n_way": n_way, "n_shots": n_shots, "n_query": n_query}
     parameters = {"transformer": transformer, "clusterer": clusterer, "random_state": random_state}
-    parameters |= {"n_partitions": n_partitions, "n_clusters": n_clusters}
+    parameters |= {"n_partitions": n_partitions, "n_clusters": n_clusters, "augment": augment}
     check_values(PARAMETER_CONSTRAINTS, shape | parameters, "pseudo_tasks")
+    check_augment(augment)
     for name, value in (("transformer", transformer), ("clusterer", clusterer)):
         if isinstance(value, type):
             raise TypeError(f"{name} is the class {value.__name__}, expected an instance of it")
@@ -123,7 +133,7 @@ def pseudo_tasks(
             f"no partition of X has n_way={n_way} clusters of n_shots + n_query = {n_each} rows "
             f"or more; the best has {found}. Lower these, or change the clusters"
         )
-    return PseudoTasks(X, partitions, shape, clustering)
+    return PseudoTasks(X, partitions, shape, clustering, augment)
 
 
 class PseudoTasks(NWayKShot):
@@ -138,10 +148,11 @@ class PseudoTasks(NWayKShot):
         `n_way`, `n_shots` and `n_query` of a task.
     clustering : Clustering
         That made the partitions.
+    augment : callable or None
     """
 
-    def __init__(self, X, partitions, shape, clustering):
-        super().__init__(X, partitions, **shape, on_small="drop")
+    def __init__(self, X, partitions, shape, clustering, augment):
+        super().__init__(X, partitions, **shape, on_small="drop", augment=augment)
         self._clustering = clustering
 
     def split(self, fraction, random_state=None):
@@ -159,7 +170,7 @@ class PseudoTasks(NWayKShot):
         -------
         (training, validation) : tuple of NWayKShot, or None
             If the second has fewer than `n_way` clusters that are large enough, so are the ways of
-            its tasks. None where there are too few rows for both.
+            its tasks; it has no `augment`. None where there are too few rows for both.
 
         Raises
         ------
@@ -174,11 +185,12 @@ class PseudoTasks(NWayKShot):
         if n_held_out < least:
             return None
         order = random_state.permutation(n_rows)
-        training = self._part(np.sort(order[n_held_out:]), self.n_way, random_state)
-        validation = self._part(np.sort(order[:n_held_out]), LEAST_WAYS, random_state)
+        kept, held_out = np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
+        training = self._part(kept, self.n_way, self.augment, random_state)
+        validation = self._part(held_out, LEAST_WAYS, None, random_state)
         return None if training is None or validation is None else (training, validation)
 
-    def _part(self, rows, least_ways, random_state):
+    def _part(self, rows, least_ways, augment, random_state):
         """The same of some rows, clustered anew; None where a task would have too few ways."""
         X, n_each = safe_indexing(self.X, rows), self.n_shots + self.n_query
         clustering = self._clustering.of_share(len(rows) / num_samples(self.X), least_ways)
@@ -187,7 +199,7 @@ class PseudoTasks(NWayKShot):
         if n_way < least_ways:
             return None
         shape = {"n_way": n_way, "n_shots": self.n_shots, "n_query": self.n_query}
-        return PseudoTasks(X, partitions, shape, clustering)
+        return PseudoTasks(X, partitions, shape, clustering, augment)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from scipy.stats import t as student_t
 from sklearn.calibration import calibration_curve
 
 from sklearn_meta import TaskCollection
+from sklearn_meta._learned import Learned
 from sklearn_meta.inspection import CalibrationDisplay
+from sklearn_meta.tasks._batch import TaskArrays
 
 pytestmark = pytest.mark.usefixtures("figures")
 
@@ -41,6 +43,16 @@ def test_coverage_is_a_loop_over_tasks(regression, algorithm, n_shots):
             assert share == pytest.approx(inside)
     np.testing.assert_allclose(display.mean_line_.get_ydata(), display.observed.mean(axis=0))
     np.testing.assert_array_equal(display.mean_line_.get_xdata(), np.linspace(0, 1, 21))
+
+
+def test_coverage_of_tasks_that_are_kept_as_rows(regression, monkeypatch):
+    tasks, meta = regression.tasks, regression.meta().fit(regression.tasks)
+    there = CalibrationDisplay.from_estimator(meta, tasks)
+    monkeypatch.setattr(Learned, "_can_keep", lambda *args: False)
+    plain = TaskArrays.task_blocks
+    monkeypatch.setattr(TaskArrays, "task_blocks", lambda self, *args: plain(self, 1, 1, 40))
+    kept = CalibrationDisplay.from_estimator(meta, tasks)
+    np.testing.assert_array_equal(kept.observed, there.observed)
 
 
 def test_what_is_drawn(regression):

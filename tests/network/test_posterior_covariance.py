@@ -4,6 +4,7 @@ from helpers import CASES
 from test_gaussian_head import SIZES, draw, each, every_case, newton_case, numeric_hessian
 
 from sklearn_meta.network import (
+    covariance_from_rows,
     factor_shape,
     output_covariance,
     posterior_mode,
@@ -78,3 +79,28 @@ def test_dtype_is_that_of_the_rows_asked_about(case, dtype):
     loss, F, offset, batch = draw(case, 3)
     _, factor = factor_at_the_mode(loss, F, offset, batch)
     assert output_covariance(factor, F.astype(dtype), offset.shape[-1]).dtype == dtype
+
+
+@newton_case
+@pytest.mark.parametrize("p", [3, 30])
+def test_few_rows_leave_the_prior_beside_their_space(case, p):
+    """What takes a factor in the space of the rows is what takes one in that of the features."""
+    loss, F, offset, batch = draw(case, p)
+    U, factor = factor_at_the_mode(loss, F, offset, batch)
+    Q = np.random.RandomState(0).standard_normal((3, 4, p))
+    mean = loss.mean(offset + F @ U)
+    found = covariance_from_rows(loss, F, mean, batch.weight, Q)
+    expected = output_covariance(factor, Q, U.shape[-1])
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+
+
+@newton_case
+def test_from_no_rows_it_is_the_prior(case):
+    loss, F, offset, batch = draw(case, 5)
+    Q = np.random.RandomState(0).standard_normal((3, 4, 5))
+    nothing = F[:, :0], loss.mean(offset[:, :0]), batch.weight[:, :0]
+    found = covariance_from_rows(loss, *nothing, Q)
+    expected = np.vecdot(Q, Q)[..., None]
+    if loss.coupled:
+        expected = expected[..., None] * np.eye(offset.shape[-1])
+    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-12)

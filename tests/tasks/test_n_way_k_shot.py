@@ -1,3 +1,4 @@
+import pickle
 import re
 
 import numpy as np
@@ -6,13 +7,14 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from scipy.stats import chisquare
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_meta import MetaLearner
 from sklearn_meta._evaluation import evaluate
-from sklearn_meta.tasks import NWayKShot
+from sklearn_meta.tasks import ImageJitter, NWayKShot
 from sklearn_meta.tasks._batch import TaskArrays
 from sklearn_meta.tasks._episodes import EpisodeSampler
 from sklearn_meta.tasks._n_way_k_shot import draw_distinct
@@ -307,6 +309,161 @@ def test_a_fraction_that_will_not_do(fraction):
         NWayKShot(X40, Y40, n_query=4).split(fraction)
 
 
+def moved(rows, random_state):
+    """Rows a little aside, in place."""
+    rows += random_state.uniform(0.1, 0.4, size=rows.shape)
+    return rows
+
+
+def numbered(**options):
+    """Tasks of rows that are their own number."""
+    return NWayKShot(np.arange(240.0)[:, None], np.arange(240) % 12, n_query=4, **options)
+
+
+def test_the_rows_that_are_drawn_are_augmented_and_their_classes_kept():
+    tasks, as_they_are = numbered(augment=moved), numbered()
+    before = tasks.X.copy()
+    new, old = tasks.sample(20, random_state=0), as_they_are.sample(20, random_state=0)
+    np.testing.assert_array_equal(np.floor(new.X), old.X)  # the same rows are drawn
+    assert 0.1 < (new.X - old.X).min() < (new.X - old.X).max() < 0.4
+    np.testing.assert_array_equal(new.y, old.y)
+    np.testing.assert_array_equal(new.is_support, old.is_support)
+    np.testing.assert_array_equal(tasks.X, before)
+
+
+def test_each_draw_is_augmented_anew_and_a_seed_gives_the_same():
+    tasks, random_state = numbered(augment=moved), np.random.RandomState(5)
+    first, second = (tasks.sample(50, random_state).X for _ in range(2))
+    numbers = np.concatenate([first, second]).ravel()
+    assert len(np.unique(numbers)) == len(numbers)  # though each row comes many times
+    again = numbered(augment=moved)
+    random_state = np.random.RandomState(5)
+    np.testing.assert_array_equal(again.sample(50, random_state).X, first)
+    np.testing.assert_array_equal(again.sample(50, random_state).X, second)
+    np.testing.assert_array_equal(again.sample(50, 5).X, first)
+
+
+def test_a_fit_of_augmented_tasks_is_repeated_to_the_bit():
+    X, y = make_blobs(np.random.RandomState(0), 12)
+    tasks = NWayKShot(X, y, n_way=3, n_query=4, augment=moved)
+    mlp = MLPClassifier(hidden_layer_sizes=(8,))
+    first, second = (
+        MetaLearner(mlp, "prototypes", max_iter=20, random_state=0).fit(each).loss_curve_
+        for each in (tasks, pickle.loads(pickle.dumps(tasks)))
+    )
+    assert first == second
+
+
+def test_new_classes_judge_by_their_rows_as_they_are():
+    """What is trained on is augmented, again after a second split; what validates is not."""
+    training, validation = numbered(augment=moved).split(0.3, random_state=0)
+    inner, _ = training.split(0.3, random_state=0)
+    for tasks, is_augmented in ((training, True), (inner, True), (validation, False)):
+        X = tasks.sample(20, random_state=0).X
+        assert np.any(np.floor(X) != X) == is_augmented
+        assert ("augment=" in repr(tasks)) == is_augmented
+    assert validation.split(0.5, random_state=0) is None or validation.augment is None
+
+
+def test_it_is_named_and_pickled():
+    X = np.zeros((40, 16))
+    tasks = NWayKShot(X, Y40, n_query=4, augment=ImageJitter((4, 4), angle=5))
+    assert repr(tasks).endswith(
+        "augment=ImageJitter(shape=(4, 4), angle=5, zoom=0.1, shift=0.07, fill='edge'))"
+    )
+    tasks.X[...] = np.random.RandomState(0).normal(size=X.shape)
+    again = pickle.loads(pickle.dumps(tasks))
+    np.testing.assert_array_equal(again.sample(5, 0).X, tasks.sample(5, 0).X)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "made", "expected"), [("f4", "f8", "f4"), ("f8", "f4", "f8"), ("u1", "f4", "f4")]
+)
+def test_fractions_stay_as_exact_as_they_were(dtype, made, expected):
+    X = np.ones((40, 2), dtype)
+    tasks = NWayKShot(X, Y40, n_query=4, augment=lambda rows, _: (rows / 2).astype(made))
+    sample = tasks.sample(3, 0)
+    assert sample.X.dtype == expected
+    np.testing.assert_array_equal(sample.X, 0.5)
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_a_dataframe_is_augmented_as_one(kind):
+    X = kind({"a": np.arange(40.0), "b": list("xy" * 20)})
+
+    def halved(rows, random_state):
+        if kind is pl.DataFrame:
+            return rows.with_columns(pl.col("a") / 2)
+        return rows.assign(a=rows["a"] / 2)
+
+    options = {"n_way": 2, "n_query": 4}
+    new, old = (NWayKShot(X, Y40, augment=f, **options).sample(3, 0).X for f in (halved, None))
+    assert isinstance(new, kind)
+    np.testing.assert_array_equal(np.asarray(new["a"]) * 2, np.asarray(old["a"]))
+    assert list(new["b"]) == list(old["b"])
+
+
+def test_what_is_missing_may_stay_so():
+    X = np.where(np.arange(40)[:, None] % 3 == 0, np.nan, 1.0)
+    tasks = NWayKShot(X, Y40, n_query=4, augment=moved).sample(20, 0)
+    assert 0 < np.isnan(tasks.X).sum() < len(tasks.X)
+
+
+def with_gap(rows, random_state):
+    rows[-1, -1] = np.nan
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("X", "augment", "error", "message"),
+    [
+        (X40, "jitter", ValueError, "'augment' parameter of NWayKShot must be a callable or None"),
+        (X40, ImageJitter, TypeError, "augment is the class ImageJitter, expected an instance"),
+        (
+            X40,
+            lambda rows, _: rows[1:],
+            ValueError,
+            r"augment returned an array of numbers of the shape \(24, 2\), expected an array of "
+            r"numbers of the shape \(25, 2\) as it was given",
+        ),
+        (X40, lambda rows, _: rows[:, :1], ValueError, r"augment returned .*\(25, 1\)"),
+        (X40, lambda rows, _: rows.ravel(), ValueError, r"what augment returned has the shape"),
+        (X40, lambda rows, _: None, ValueError, "what augment returned must be a sequence"),
+        (X40, lambda rows, _: rows.astype(str), ValueError, "augment returned an array of <U32"),
+        (X40, lambda rows, _: csr_array(rows), TypeError, "what augment returned is sparse"),
+        (X40, with_gap, ValueError, "augment returned missing or infinite values where the rows"),
+        (X40, lambda rows, _: rows + np.inf, ValueError, "augment returned missing or infinite"),
+        (
+            pd.DataFrame({"a": np.zeros(40), "b": np.zeros(40)}),
+            lambda rows, _: rows.to_numpy(),
+            ValueError,
+            r"augment returned an array .*, expected a dataframe of 25 rows and the columns \['a'",
+        ),
+        (
+            pd.DataFrame({"a": np.zeros(40), "b": np.zeros(40)}),
+            lambda rows, _: rows.rename(columns={"b": "c"}),
+            ValueError,
+            r"augment returned a dataframe of 25 rows and the columns \['a', 'c'\]",
+        ),
+        (
+            pd.DataFrame({"a": np.zeros(40), "b": ["x"] * 40}),
+            lambda rows, _: rows.assign(b=None),
+            ValueError,
+            "augment returned missing",
+        ),
+        (
+            pd.DataFrame(np.zeros((40, 4))),
+            ImageJitter((2, 2)),
+            TypeError,
+            r"rows are a dataframe, ImageJitter moves arrays: use X.to_numpy\(\)",
+        ),
+    ],
+)
+def test_an_augment_that_will_not_do(X, augment, error, message):
+    with pytest.raises(error, match=message):
+        NWayKShot(X, Y40, n_query=4, augment=augment).sample(1, 0)
+
+
 def make_blobs(rng, n_classes, n_each=16):
     """Classes that differ in 3 directions out of 12, amid as much noise in the others."""
     basis, _ = np.linalg.qr(np.random.RandomState(5).normal(size=(12, 12)))
@@ -361,3 +518,21 @@ def test_training_stops_before_its_classes_are_learned_by_heart():
     best = min(loss(whole, early_stopping=False, max_iter=n) for n in (5, 10, 20, 50))
     assert stopped < 1.2 * best
     assert on_its_own_classes > 1.5 * best
+
+
+def test_augmented_rows_teach_what_does_not_matter():
+    """A dozen classes of six rows each are too few to tell noise from what differs."""
+    basis, _ = np.linalg.qr(np.random.RandomState(5).normal(size=(12, 12)))  # as of the blobs
+    rng = np.random.RandomState(0)
+    X, y = make_blobs(rng, 12, n_each=6)
+    unseen = NWayKShot(*make_blobs(rng, 30), n_query=5).sample(100, random_state=1)
+
+    def noisier(rows, random_state):
+        return rows + 2 * random_state.normal(size=(len(rows), 9)) @ basis[3:]
+
+    def accuracy(augment):
+        options = {"n_query": None, "max_iter": 200, "early_stopping": False, "meta_batch_size": 4}
+        meta = MetaLearner(MLPClassifier((32,)), "prototypes", random_state=0, **options)
+        return meta.fit(NWayKShot(X, y, n_query=5, augment=augment)).score(unseen)
+
+    assert accuracy(noisier) > accuracy(None) + 0.1

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_meta import MetaLearner
-from sklearn_meta.tasks import NWayKShot, pseudo_tasks
+from sklearn_meta.tasks import ImageJitter, NWayKShot, pseudo_tasks
 
 
 def make_blobs(rng, n_blobs=12, n_each=20, n_features=4):
@@ -200,6 +200,8 @@ X60 = np.random.RandomState(0).normal(size=(60, 2))
         (X60, {"n_query": None}, ValueError, "'n_query' parameter of pseudo_tasks"),
         (X60, {"transformer": "pca"}, ValueError, "'transformer' parameter of pseudo_tasks"),
         (X60, {"clusterer": PCA()}, ValueError, "'clusterer' parameter of pseudo_tasks"),
+        (X60, {"augment": "jitter"}, ValueError, "'augment' parameter of pseudo_tasks must be a"),
+        (X60, {"augment": ImageJitter}, TypeError, "augment is the class ImageJitter, expected an"),
         (X60, {"random_state": "a"}, ValueError, "'random_state' parameter of pseudo_tasks"),
         (
             X60,
@@ -268,6 +270,29 @@ def test_clusters_of_the_parts_are_as_large(options):
     assert len(np.unique(inner.y[:, 0])) == 6
     if "clusterer" in options:
         assert options["clusterer"].n_clusters == 12
+
+
+def test_rows_are_clustered_as_they_are_and_augmented_when_drawn():
+    """Those to train on; each draw anew."""
+    X = np.random.RandomState(0).permutation(240)[:, None] + 0.0
+
+    def moved(rows, random_state):
+        return rows + random_state.uniform(0.1, 0.4, size=rows.shape)
+
+    options = {"n_partitions": 2, "n_clusters": 12, "random_state": 0}
+    tasks, plain = (pseudo_tasks(X, augment=each, **options) for each in (moved, None))
+    np.testing.assert_array_equal(tasks.y, plain.y)
+    assert "augment=" in repr(tasks)
+    new, old = (each.sample(20, random_state=0) for each in (tasks, plain))
+    np.testing.assert_array_equal(np.floor(new.X), old.X)
+    np.testing.assert_array_equal(new.y, old.y)
+    assert len(np.unique(new.X)) == len(new.X)
+    np.testing.assert_array_equal(tasks.sample(20, random_state=0).X, new.X)
+    parts = zip(tasks.split(0.3, 0), plain.split(0.3, 0), (True, False), strict=True)
+    for part, expected, is_augmented in parts:
+        np.testing.assert_array_equal(part.y, expected.y)
+        drawn = part.sample(20, random_state=0).X
+        assert np.any(drawn != np.floor(drawn)) == is_augmented
 
 
 def test_too_few_rows_are_not_split():
