@@ -166,11 +166,11 @@ def _evaluated(meta, n_scores):
     """After how many meta-steps the validation tasks were asked, (n_scores,)."""
     steps = np.arange(1, n_scores + 1) * meta.validation_interval
     steps = np.minimum(steps, len(meta.loss_curve_))
-    best = steps[np.nanargmax(meta.validation_scores_)]
-    if best != meta.best_iter_:
+    # several networks are kept each from an evaluation of its own, the last of which is this
+    if meta.best_iter_ not in steps:
         raise ValueError(
-            f"validation_interval={meta.validation_interval} is not that of fit: by it the best "
-            f"evaluation was at step {best}, but step {meta.best_iter_} was kept; set it back"
+            f"validation_interval={meta.validation_interval} is not that of fit: by it there was no "
+            f"evaluation at step {meta.best_iter_}, which was kept; set it back"
         )
     return steps
 
