@@ -796,7 +796,9 @@ def test_95_percent_of_fresh_rows_lie_within_2_std(linear, n_shots):
             task.fit_adapt(X[:n_shots], y[:n_shots])
         mean, std = task.predict(X[n_shots:], return_std=True)
         inside.append(np.abs(mean - y[n_shots:]) < 1.96 * std)
-    assert np.mean(np.concatenate(inside)) == pytest.approx(0.95, abs=0.015)
+    # by how much tasks differ is found on the 15 that were held out; later rows tell the more
+    tolerance = 0.015 if n_shots else 0.025
+    assert np.mean(np.concatenate(inside)) == pytest.approx(0.95, abs=tolerance)
 
 
 def test_training_tasks_are_left_alone_where_nobody_asks_for_them(problem):

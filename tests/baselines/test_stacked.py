@@ -145,7 +145,7 @@ def test_of_one_task_it_is_pooled():
 def test_a_class_that_one_task_alone_has():
     X, y, groups = intercepts(n_tasks=12)
     y = (y > 0) + 2 * (groups == 0) * (X[:, 0] > 0)
-    stacked = Stacked(LogisticRegression(max_iter=2000), random_state=0).fit(X, y, groups)
+    stacked = Stacked(LogisticRegression(max_iter=20_000), random_state=0).fit(X, y, groups)
     proba = stacked.predict_proba(X, groups)
     assert proba.shape == (len(X), len(np.unique(y)))
     np.testing.assert_allclose(proba.sum(axis=1), 1)
