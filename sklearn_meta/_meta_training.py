@@ -24,7 +24,7 @@ from ._members import (
 )
 from ._messages import shown, warn
 from ._parameters import resolve_algorithm
-from ._runtime import quiet
+from ._runtime import blas_threads, quiet
 from .algorithms import HeldOut
 from .encoding import Encoder, split_estimator
 from .encoding._encoder import Encoded
@@ -167,9 +167,10 @@ def conclude(encoder, algorithm, held_out, n_folds=1, share=None, unseen=()):
     """
     held_out = [_some(each, encoder.dtype) for each in held_out]
     network, params, _, _ = held_out[0]
-    if n_folds > 1:
-        network, params, held_out, share = merge(algorithm, held_out, n_folds, share)
-    calibrated = algorithm.calibrate(network, params, held_out)
+    with blas_threads():
+        if n_folds > 1:
+            network, params, held_out, share = merge(algorithm, held_out, n_folds, share)
+        calibrated = algorithm.calibrate(network, params, held_out)
     if not np.isfinite(calibrated.vector).all():
         calibrated = params
     found = _changed(params, calibrated)

@@ -169,8 +169,8 @@ def _evaluated(meta, n_scores):
     # several networks are kept each from an evaluation of its own, the last of which is this
     if meta.best_iter_ not in steps:
         raise ValueError(
-            f"validation_interval={meta.validation_interval} is not that of fit: by it there was no "
-            f"evaluation at step {meta.best_iter_}, which was kept; set it back"
+            f"validation_interval={meta.validation_interval} is not that of fit: by it there was "
+            f"no evaluation at step {meta.best_iter_}, which was kept; set it back"
         )
     return steps
 
