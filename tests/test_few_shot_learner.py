@@ -142,7 +142,7 @@ def some_of_three(labels, seen, n_rows=60):
     X = rng.normal(size=(600, 3))
     labels, codes = np.asarray(labels), X.argmax(axis=1)
     mlp = MLPClassifier(hidden_layer_sizes=(8,))
-    meta = MetaLearner(mlp, max_iter=100, random_state=0)
+    meta = MetaLearner(mlp, max_iter=100, n_members=1, random_state=0)
     meta.fit(X[:400], labels[codes[:400]], np.arange(400) // 20)
     rows = 400 + np.flatnonzero(np.isin(codes[400:], seen))[:n_rows]
     return meta, X[rows], labels[codes[rows]]
