@@ -3,6 +3,8 @@
 import os
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # read when scipy is imported; check_estimator needs it
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers have the cores between them
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from dataclasses import dataclass, field
 
