@@ -29,7 +29,8 @@ def meta_learn(estimator, n_features, targets=1, algorithm="bayesian_head", shar
     y = np.asarray(targets)[z.argmax(axis=1)] if is_classifier(estimator) else z[:, 0]
     if not is_classifier(estimator) and targets > 1:
         y = np.column_stack([z[:, 0]] * targets)
-    meta = MetaLearner(estimator, algorithm, max_iter=100, random_state=0)
+    options = {"n_members": 2} if algorithm == "bayesian_head" else {}
+    meta = MetaLearner(estimator, algorithm, max_iter=100, random_state=0, **options)
     return meta.set_params(shared_labels=shared_labels).fit(X, y, groups)
 
 
