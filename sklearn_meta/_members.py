@@ -9,7 +9,7 @@ from ._evaluation import mean_query_loss
 from ._parameters import resolve_algorithm
 from .algorithms import HeldOut
 from .encoding import split_estimator
-from .network import MLP, PASSED_ON, Params
+from .network import MLP, PASSED_ON
 from .training import TrainingState
 
 AUTO = 5  # members
@@ -192,4 +192,4 @@ def kept_of(progress, is_judged):
     stopping = progress.early_stopping
     if is_judged and stopping is not None and stopping.best is not None:
         return stopping.best
-    return Params(progress.state.average.copy(), progress.state.params.layout)
+    return progress.state.averaged

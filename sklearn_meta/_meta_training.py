@@ -175,8 +175,7 @@ def conclude(encoder, algorithm, held_out, n_folds=1, share=None, unseen=()):
         calibrated = params
     found = _changed(params, calibrated)
     conformal = _conformal(algorithm, held_out, found, unseen) if unseen else None
-    params = calibrated
-    return Learned(encoder, algorithm, params, network, n_folds, share, conformal)
+    return Learned(encoder, algorithm, calibrated, network, n_folds, share, conformal)
 
 
 def _changed(params, calibrated):

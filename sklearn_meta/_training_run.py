@@ -151,10 +151,10 @@ def _advice(algorithm, state):
 
 def _warn_if_useless(training):
     """Warn where what is kept does clearly worse than the training mean."""
-    trainer, mean = training.trainer, training.encoded.arrays.mean_target()
+    trainer = training.trainer
     if trainer.best_score is None:
         return False
-    found = -trainer.best_score
+    found, mean = -trainer.best_score, training.encoded.arrays.mean_target()
     constant = np.mean(
         [constant_loss(each.network, mean, each.validation[1]) for each in trainer.leading]
     )

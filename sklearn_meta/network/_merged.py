@@ -1,6 +1,7 @@
 """Several networks side by side under one output layer, the inputs among its features."""
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from ._activations import ACTIVATIONS
 from ._affine import affine
@@ -71,26 +72,18 @@ class MergedMLP(MLP):
         """
         n, n_inputs = self.n_members, self.layer_units[0] * self.with_inputs
         signs = [1, -1] if self.activation == "relu" else [1]  # x = relu(x) - relu(-x)
-        passed = np.concatenate([sign * np.eye(n_inputs) for sign in signs], axis=1)
-        *hidden, (weights, bias) = layers
-        first, *others = hidden
-        plain = [_beside([first[0]], first[1], passed, shared=True)]
-        for W, b in others:
-            plain.append(_beside(np.split(W, n, axis=1), b, np.eye(passed.shape[1])))
+        (W, bias), *others = layers[:-1]
+        passed = np.concatenate([sign * np.eye(len(W), n_inputs) for sign in signs], axis=1)
+        beside = np.eye(passed.shape[1], dtype=W.dtype)  # from then on they go as they are
+        plain = [(np.concatenate([W, passed.astype(W.dtype)], axis=1), _longer(bias, beside))]
+        for W, bias in others:
+            blocks = np.split(W, n, axis=1)
+            plain.append((block_diag(*blocks, beside), _longer(bias, beside)))
+        weights, bias = layers[-1]
         n_features = len(weights) - n_inputs
         head = [weights[:n_features], *(sign * weights[n_features:] for sign in signs)]
-        return [*plain, (np.concatenate(head) if n_inputs else weights, bias)]
+        return [*plain, (np.concatenate(head), bias)]
 
 
-def _beside(blocks, bias, passed, shared=False):
-    """A layer of blocks on the diagonal, and behind them what is passed on.
-
-    Where inputs are shared, what is passed on takes the block's own.
-    """
-    (fan_in, fan_out), n, n_passed = blocks[0].shape, len(blocks), passed.shape[1]
-    below = 0 if shared else n * fan_in  # the first input of what is passed on
-    weights = np.zeros((max(n * fan_in, below + len(passed)), n * fan_out + n_passed), bias.dtype)
-    for i, block in enumerate(blocks):
-        weights[i * fan_in : (i + 1) * fan_in, i * fan_out : (i + 1) * fan_out] = block
-    weights[below : below + len(passed), n * fan_out :] = passed
-    return weights, np.concatenate([bias, np.zeros(n_passed, bias.dtype)])
+def _longer(bias, beside):
+    return np.concatenate([bias, np.zeros(len(beside), bias.dtype)])
