@@ -70,6 +70,17 @@ def load(name):
     return RealSet(name, about, kind, X.astype(float), np.asarray(y), np.asarray(groups))
 
 
+def load_there(names):
+    """The sets of these names that are there; of the others it is printed why they are not."""
+    for name in names:
+        try:
+            real_set = load(name)
+        except MissingError as reason:
+            print(f"\n{name}: left out, {reason}", flush=True)
+        else:
+            yield real_set
+
+
 def countries():
     """Nothing is left out beside what `load_countries` leaves out."""
     return _rows(load_countries(), ["year", "fertility", "infant_mortality", "log_population"])

@@ -159,17 +159,12 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # of contestants that have few meta-steps
     sets = []
-    for name in options.names:
-        try:
-            real_set = _sets.load(name)
-        except _sets.MissingError as reason:
-            print(f"\n{name}: left out, {reason}", flush=True)
-            continue
+    for real_set in _sets.load_there(options.names):
         start = time.perf_counter()
         seeds, max_iter = (1, 50) if options.quick else (options.seeds, 3000)
         found = judge(real_set, seeds, max_iter)
         seconds = time.perf_counter() - start
-        print(f"\n{name}: {real_set.about} ({seconds:.0f} s)", flush=True)
+        print(f"\n{real_set.name}: {real_set.about} ({seconds:.0f} s)", flush=True)
         show(found)
         sets.append(found)
     summary(sets)

@@ -84,17 +84,12 @@ def main():
     parser.add_argument("--splits", type=int, default=5)
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # of few meta-steps, and of tasks of one row
-    for name in options.names:
-        try:
-            real_set = _sets.load(name)
-        except _sets.MissingError as reason:
-            print(f"\n{name}: left out, {reason}", flush=True)
-            continue
+    for real_set in _sets.load_there(options.names):
         start = time.perf_counter()
         n_splits, max_iter = (1, 50) if options.quick else (options.splits, 3000)
         judged = [judge(real_set, split, max_iter) for split in range(n_splits)]
         seconds = time.perf_counter() - start
-        print(f"\n{name}: learned from {judged[0][0]} tasks ({seconds:.0f} s)", flush=True)
+        print(f"\n{real_set.name}: learned from {judged[0][0]} tasks ({seconds:.0f} s)", flush=True)
         is_set = real_set.kind == "classification"
         size, other = ("size", "accuracy") if is_set else ("width", "plain")
         print(f"{'K':>3s} {'tasks':>6s} {'coverage':>9s} {size:>8s} {'< .75':>6s} {other:>9s}")

@@ -67,17 +67,12 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # of contestants that have few meta-steps or few rows
     lines = []
-    for name in options.names:
-        try:
-            real_set = _sets.load(name)
-        except _sets.MissingError as reason:
-            print(f"\n{name}: left out, {reason}", flush=True)
-            continue
+    for real_set in _sets.load_there(options.names):
         start = time.perf_counter()
         curve = judge(real_set, options.quick, options.jobs)
         seconds = time.perf_counter() - start
-        print(f"\n{name}: {real_set.about} ({seconds:.0f} s)\n{curve!r}", flush=True)
-        lines.append(in_short(name, curve))
+        print(f"\n{real_set.name}: {real_set.about} ({seconds:.0f} s)\n{curve!r}", flush=True)
+        lines.append(in_short(real_set.name, curve))
     print("\nMetaLearner less the best baseline, by rows shown\n" + "\n".join(lines))
 
 
