@@ -22,6 +22,7 @@ from sklearn_meta.testing._cases import (
     tasks_of,
 )
 from sklearn_meta.testing._compare import assert_close
+from sklearn_meta.training import Checkpoint
 
 __all__ = [
     "CASES",
@@ -30,6 +31,7 @@ __all__ = [
     "cast",
     "central_difference",
     "draw_targets",
+    "interrupted_fit",
     "make_network",
     "make_params",
     "needs_hidden",
@@ -119,3 +121,19 @@ def plain_loss(loss, z, y, weight):
     factor = 2 / z.shape[1] if loss in ("squared_error", "poisson") else 1
     total = sum(w * plain_nll(loss, z[i : i + 1], y[i : i + 1]) for i, w in enumerate(weight))
     return factor * total / weight.sum()
+
+
+def interrupted_fit(meta, tasks, monkeypatch, n_evaluations=5):
+    """Killed after so many evaluations, as far as its checkpoint can tell."""
+    n, save = [], Checkpoint.save
+
+    def dying(checkpoint, saved):
+        save(checkpoint, saved)
+        n.append(1)
+        if len(n) == 1 + n_evaluations:  # the first is before training
+            raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "save", dying)
+        with pytest.raises(SystemExit):
+            meta.fit(tasks)

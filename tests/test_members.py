@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers import interrupted_fit
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -12,7 +13,6 @@ from sklearn_meta._members import SHARES, network_of
 from sklearn_meta.algorithms import BayesianHead
 from sklearn_meta.datasets import Sinusoids
 from sklearn_meta.tasks import TaskBatch
-from sklearn_meta.training import Checkpoint
 
 SEVERAL = {"n_members": 3, "validation_interval": 5, "n_iter_no_change": 100}
 
@@ -167,18 +167,7 @@ def test_twice_ten_meta_steps_are_twenty(problem):
 def test_a_checkpoint_goes_on_to_the_same_bits(regression, tmp_path, monkeypatch):
     whole = regression.meta(**SEVERAL, max_iter=30).fit(regression.tasks)
     meta = regression.meta(**SEVERAL, max_iter=30, checkpoint=tmp_path)
-    saves, save = [], Checkpoint.save
-
-    def dying(checkpoint, saved):
-        save(checkpoint, saved)
-        saves.append(1)
-        if len(saves) == 4:
-            raise SystemExit
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Checkpoint, "save", dying)
-        with pytest.raises(SystemExit):
-            meta.fit(regression.tasks)
+    interrupted_fit(meta, regression.tasks, monkeypatch, n_evaluations=3)
     assert_same(meta.fit(regression.tasks), whole, regression)
 
 

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 from conftest import make_problem
+from helpers import interrupted_fit
 from numpy.testing import assert_array_equal
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -108,22 +109,6 @@ def test_killed_while_it_is_written(regression, tmp_path, monkeypatch, call):
     saved = Checkpoint(tmp_path).load()
     assert saved.progress[0].state.n_iter == 3 * 3  # the first was written before training
     assert_same_bits(results(meta.fit(regression.tasks)), expected)
-
-
-def interrupted_fit(meta, tasks, monkeypatch):
-    """Killed after 5 evaluations, as far as its checkpoint can tell."""
-    n, save = [], Checkpoint.save
-
-    def dying(checkpoint, saved):
-        save(checkpoint, saved)
-        n.append(1)
-        if len(n) == 6:
-            raise SystemExit
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Checkpoint, "save", dying)
-        with pytest.raises(SystemExit):
-            meta.fit(tasks)
 
 
 def test_every_algorithm_goes_on(algorithm, tmp_path, monkeypatch):
