@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kstest
 
-from sklearn_meta.datasets import Sinusoids, load_countries, load_vowels
+from sklearn_meta.datasets import Sinusoids, load_countries, load_languages, load_vowels
 
 
 def waves(tasks):
@@ -144,3 +144,39 @@ def test_sinusoids_that_cannot_be(options, match):
 def test_numbers_of_sinusoids_that_cannot_be(n_tasks):
     with pytest.raises(ValueError, match="'n_tasks'"):
         Sinusoids().sample(n_tasks)
+
+
+def spelled(X, y):
+    """The words of the rows of one, letter by letter, by a plain loop."""
+    words, letters = [], ""
+    for before, letter in zip(X.tolist(), y.tolist(), strict=True):
+        numbers = [ord(each) - 96 for each in letters]
+        assert before == [0] * (8 - len(numbers)) + numbers[-8:] if numbers else not any(before)
+        letters += chr(96 + letter) if letter else ""
+        if not letter:
+            words.append(letters)
+            letters = ""
+    return words
+
+
+def test_languages_are_words_letter_by_letter():
+    tasks, words, families = load_languages(return_words=True)
+    assert len(tasks) == len(families) > 170
+    family = dict(zip(tasks.task_ids.tolist(), families.tolist(), strict=True))
+    assert [family[each] for each in ("de", "en", "es", "gl", "eu", "sw")] == [
+        *("gem", "gem", "roa", "roa", "euq", "bnt")
+    ]
+    french = spelled(*tasks[list(tasks.task_ids).index("fr")])
+    assert {"adangme", "allemand"} <= set(french)
+    assert len(set(french)) == len(french) == 330
+    assert french != sorted(french)
+    number = words[tasks.groups == "fr"]
+    np.testing.assert_array_equal(number, np.repeat(np.arange(330), [len(w) + 1 for w in french]))
+    again = load_languages()
+    np.testing.assert_array_equal(again.X, tasks.X)
+
+
+def test_the_languages_come_with_their_licence_and_are_small():
+    data = files("sklearn_meta.datasets") / "data"
+    assert len((data / "languages.txt.gz").read_bytes()) < 200_000
+    assert "UNICODE LICENSE V3" in (data / "languages.LICENSE").read_text()
