@@ -150,11 +150,11 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, dataframe} of shape (n_rows, n_features)
-        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
 
         Returns
         -------
-        log_density : ndarray of shape (1,)
+        log_density : ndarray of shape (1,), or without y (n_rows,)
         """
         check_is_fitted(self)
         labels = y if y is None else self._labels(self.meta_learner_, y)

@@ -1,11 +1,12 @@
 """Several rows of a task at once: draws, covariances and joint densities."""
 
 import numpy as np
+from scipy.special import xlogy
+from scipy.stats import norm, t
 
 from ._learned import rule_out
 from ._messages import listed, of_task, shown
 from ._runtime import blas_threads, each_in_threads, quiet
-from .algorithms import PredictsJointly
 from .network import both_classes
 from .tasks._batch import one_hot
 
@@ -52,6 +53,8 @@ def sample(learned, asked, n_samples, seed, noise, n_jobs):
 @quiet
 def covariance(learned, asked):
     """Of the targets of rows of one task, (rows, rows) or (rows, rows, outputs)."""
+    if learned.network.loss_name not in learned.algorithm.joint_losses:
+        raise ValueError(f"return_cov=True: {no_functions(learned.algorithm)}")
     tasks = learned.each_task(asked)
     if len(tasks) > 1:
         raise ValueError(
@@ -86,12 +89,30 @@ def log_density(learned, asked, y, n_jobs):
     return np.array(found, float)
 
 
+@quiet
+def expected_log_density(learned, asked):
+    """Of each row by itself, (rows,): minus the entropy of its predictive distribution."""
+    mean = learned.network.loss.mean(learned.outputs(asked)).astype(float)
+    if learned.encoder.is_classifier:
+        proba = both_classes(mean) if mean.shape[1] == 1 else mean
+        return xlogy(proba, proba).sum(axis=1)
+    std = learned.std(asked).astype(float)
+    with np.errstate(divide="ignore"):
+        df = 1 / learned.inverse_df(asked)
+    unit = std * learned.encoder.targets.scale * np.where(df < np.inf, np.sqrt(1 - 2 / df), 1)
+    entropy = np.where(df < np.inf, t.entropy(df), norm.entropy()) + np.log(unit)
+    return -entropy.sum(axis=1)
+
+
+def no_functions(algorithm):
+    """Why there are no draws, covariances and densities."""
+    return (
+        f"{algorithm} knows no distribution of functions; BayesianHead does, and in regression "
+        "DeepKernelGP"
+    )
+
+
 def _jointly(learned, asked, task):
-    if not isinstance(task.adapted, PredictsJointly):
-        raise ValueError(
-            "draws, covariances and densities of several rows together need BayesianHead or "
-            f"DeepKernelGP; {learned.algorithm} knows no distribution of functions"
-        )
     return task.adapted.jointly(learned.network, asked.X[task.rows], task.mask)
 
 

@@ -13,7 +13,7 @@ from ._ragged import Runs, as_offsets, blocks, pad
 from ._runtime import Cached, blas_threads, each_in_threads, quiet
 from ._slower import learn_slower, warn_of_slowed
 from ._tasks_on_demand import FAR_LESS, MAX_BYTES, bytes_of_rows, on_demand, own_bytes
-from .algorithms import AdaptedTasks, MetaAlgorithm, PredictsStd
+from .algorithms import AdaptedTasks, BayesianHead, MetaAlgorithm, PredictsStd
 from .encoding import Encoder
 from .export import export
 from .network import MLP, Params, TaskWeights
@@ -175,6 +175,20 @@ class Learned(Cached):
 
         with blas_threads():
             return self._answer(asked, of, lambda: self._from_nothing(1))
+
+    def inverse_df(self, asked):
+        """One over the degrees of freedom of rows' predictive distributions, (rows, outputs).
+
+        0: Gaussian.
+        """
+        if not isinstance(self.algorithm, BayesianHead) or not self.network.loss.quadratic:
+            return np.zeros((len(asked.X), self.network.n_outputs))
+
+        def of(adapted, X, mask=None):
+            return adapted.inverse_df(self.network, X, mask)
+
+        with blas_threads():
+            return self._answer(asked, of, lambda: self._from_nothing(1)).astype(float)
 
     @quiet
     def interval(self, asked, coverage):

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._arguments import check_values, random_state_of
 from ._compat import Interval
-from ._jointly import covariance, log_density, sample
+from ._jointly import covariance, expected_log_density, log_density, no_functions, sample
 from ._learned import UNKNOWN, Asked
 from ._messages import shown, warn
 from .encoding._input import query_rows, scored_rows
@@ -29,6 +29,16 @@ def learns_classes(meta):
 def _classifies(meta):
     if not learns_classes(meta):
         raise AttributeError("class probabilities are there with an MLPClassifier only")
+    return True
+
+
+def _draws_functions(meta):
+    served = vars(meta).get("_served")
+    if served is None:  # `fit` says what is wrong with a parameter
+        return True
+    learned = served.learned
+    if learned.network.loss_name not in learned.algorithm.joint_losses:
+        raise AttributeError(no_functions(learned.algorithm))
     return True
 
 
@@ -236,6 +246,7 @@ class Predictions:
         asked, learned = self._ask(X, groups)
         return learned.in_columns(asked, learned.class_set(asked, coverage))
 
+    @available_if(_draws_functions)
     def sample_y(self, X, n_samples=1, groups=None, random_state=0, noise=True):
         """Draw targets of rows from what their tasks may be, all rows of a task together.
 
@@ -266,9 +277,10 @@ class Predictions:
 
         Raises
         ------
+        AttributeError
+            If the algorithm is neither `BayesianHead` nor, in regression, `DeepKernelGP`.
         ValueError
-            If the algorithm is neither `BayesianHead` nor, in regression, `DeepKernelGP`; as in
-            `predict`, too.
+            As in `predict`.
 
         Notes
         -----
@@ -301,31 +313,36 @@ class Predictions:
         asked, learned = self._ask(X, groups)
         return sample(learned, asked, n_samples, seed, noise, self._threads())
 
+    @available_if(_draws_functions)
     def score_samples(self, X, y=None, groups=None):
         """Log density of the targets of each task's rows, together, given its support.
 
         To compare models by, and to find tasks that do not fit: what is unlikely for a task like
-        those of `fit` has a low density.
+        those of `fit` has a low density. Without targets, of each row what it is expected to be:
+        where the lowest is, a target would tell most.
 
         Parameters
         ----------
         X : {array-like, dataframe} of shape (n_rows, n_features)
-        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
         groups : array-like of shape (n_rows,), default=None
             As in `predict`.
 
         Returns
         -------
-        log_density : ndarray of shape (n_tasks,)
+        log_density : ndarray of shape (n_tasks,), or without y (n_rows,)
             Of the tasks in the order in which they appear in `groups`, or of the only one;
             natural logarithms, of y in its own units. It adds up over the rows of a task, of which
-            more have more to say: divide by their number to compare tasks.
+            more have more to say: divide by their number to compare tasks. Without y, minus the
+            entropy of each row's predictive distribution (of counts, of a normal distribution of
+            that standard deviation).
 
         Raises
         ------
+        AttributeError
+            If the algorithm is neither `BayesianHead` nor, in regression, `DeepKernelGP`.
         ValueError
-            If the algorithm is neither `BayesianHead` nor, in regression, `DeepKernelGP`; if y
-            has a class that its task does not have; as in `predict`, too.
+            If y has a class that its task does not have; as in `predict`, too.
 
         Notes
         -----
@@ -333,7 +350,7 @@ class Predictions:
         tasks' noise does not differ. Classes and counts: Laplace's approximation, given that of the
         task's posterior; of counts, the over-dispersed Poisson density.
 
-        In a Pipeline, whose `score_samples` takes no y:
+        A Pipeline's own `score_samples` takes no y: with y, it is
         ``pipeline[-1].score_samples(pipeline[:-1].transform(X), y)``.
 
         References
@@ -341,14 +358,10 @@ class Predictions:
         C. E. Rasmussen, C. K. I. Williams. "Gaussian Processes for Machine Learning", MIT
         Press 2006, sections 2.2, 3.4 and 5.4.
         """
-        if y is None:
-            raise ValueError(
-                "score_samples requires y, got None; of a Pipeline, whose score_samples takes "
-                "none, call pipeline[-1].score_samples(pipeline[:-1].transform(X), y)"
-            )
-        check_is_fitted(self)
-        y, _ = scored_rows(self._as_fitted(), X, y, None)
         asked, learned = self._ask(X, groups)
+        if y is None:
+            return expected_log_density(learned, asked)
+        y, _ = scored_rows(self._as_fitted(), X, y, None)
         return log_density(learned, asked, y, self._threads())
 
     def _threads(self):

@@ -118,6 +118,8 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
     ----------
     losses : tuple of str
         Losses of the networks that it can learn with, of the class: by default all.
+    joint_losses : tuple of str
+        Those of them for which `learn` returns PredictsJointly, by default none.
     exact_gradient : bool
         Whether `meta_gradient` is the derivative of the loss that it returns, by default True.
         Where it is not, a method ``gradient_definition(network, params, support, query)`` gives
@@ -131,6 +133,7 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
     """
 
     losses = tuple(LOSSES)
+    joint_losses = ()
     exact_gradient = True
     row_order_matters = False
     most_rows = None

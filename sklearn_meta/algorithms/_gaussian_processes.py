@@ -91,7 +91,11 @@ class GaussianProcesses(Joinable):
         ValueError
             Of class probabilities, which have none here.
         """
-        _check_regression(network)
+        if not network.loss.quadratic:
+            raise ValueError(
+                "return_std of class probabilities needs BayesianHead; DeepKernelGP, which "
+                "regresses on labels, has none"
+            )
         F = network.hidden(self.layers, X)[-1]
         variance = np.empty((*X.shape[:2], 1))
         for block in self._blocks(X.shape[1]):
@@ -107,7 +111,6 @@ class GaussianProcesses(Joinable):
 
     def jointly(self, network, X, logit_mask=None):
         """The only task at several rows at once, X (rows, features): a JointPosterior."""
-        _check_regression(network)
         z = self.outputs(network, X[None])[0].astype(float)
         F = network.hidden(self.layers, X[None])[-1]
         index, root = self._rows(np.array([0]))
@@ -132,14 +135,6 @@ class GaussianProcesses(Joinable):
         """Row numbers (tasks, longest), and the roots of weights, 0 on padding, with an axis."""
         index, filled = self.padded(tasks)
         return index, np.sqrt(self.weight[index] * filled.astype(float))[..., None]
-
-
-def _check_regression(network):
-    if not network.loss.quadratic:
-        raise ValueError(
-            "how sure class probabilities are, and their draws and density, need BayesianHead; "
-            "DeepKernelGP, which regresses on labels, has none"
-        )
 
 
 def _system(kernel, F, root):
