@@ -1,6 +1,7 @@
 """The face that all baselines share: rows and tasks checked, tasks remembered, rows predicted."""
 
 import copy
+import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass, replace
 
@@ -393,6 +394,14 @@ def check_estimator_parameter(estimator):
         )
     if not is_classifier(estimator) and not is_regressor(estimator):
         raise TypeError(f"estimator must be a regressor or a classifier, got {shown(estimator)}")
+
+
+def fit_rows(estimator, X, y):
+    """The estimator fitted. That few rows have many classes is meant: scikit-learn, which takes
+    these for numbers then, is not to say so."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes is", UserWarning)
+        return estimator.fit(X, y)
 
 
 def in_columns(proba, classes, among):

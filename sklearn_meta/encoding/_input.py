@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
 
 from .._arguments import check_array_like, check_length, check_no_dates, naming
@@ -357,7 +357,9 @@ def _check_classes(y):
         raise ValueError(f"y has no class in row {row}: found {shown(y[row])}")
     check_array(y, ensure_2d=False, dtype=None, input_name="y")  # NaN is no class
     sorted_values(y, "y", "classes")
-    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y")
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(f"Unknown label type: {kind}. y must be classes, found {shown(y[0])}")
     return y
 
 

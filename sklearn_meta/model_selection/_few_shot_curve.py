@@ -67,11 +67,11 @@ def few_shot_curve(
     groups : array-like of shape (n_rows,), default=None
         The task of each row; None where `estimator` has a `task_feature`, or X is tasks.
     blocks : array-like of shape (n_rows,), default=None
-        Labels of rows that belong together, as in `MetaLearner.fit`, whose `fit` is told, too. Shots
-        count blocks then, and what a block shows judges nobody. None where X is tasks.
+        Labels of rows that belong together, as in `MetaLearner.fit`, which is told, too. Shots
+        count blocks then, and a block is shown or judges. None where X is tasks.
     n_shots : int or sequence of int, default=(0, 1, 2, 5, 10, 20)
-        Rows (or blocks) shown of a task. A task serves a number of shots if it has one row more to judge by;
-        how many are too small is said.
+        Rows (or blocks) shown of a task. A task serves a number of shots if it has one more to
+        judge by; how many are too small is said.
     cv : int, splitter or iterable, default=None
         Of tasks: a number of folds, into which tasks are dealt at random; a splitter; or (train,
         test) numbers of tasks, in the order of their sorted ids. None: 5 folds.
