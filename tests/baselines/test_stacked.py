@@ -124,6 +124,26 @@ def test_episodes_split_tasks_into_support_and_query():
         assert sorted(rows) == list(np.flatnonzero(task == episodes.task[e]))
 
 
+def test_episodes_split_no_block():
+    X, y, groups = intercepts()
+    word = np.random.RandomState(1).randint(4, size=len(y))
+    tasks = TaskCollection.from_arrays(X, y, groups, blocks=word)
+    episodes = Episodes.draw(tasks, 30, 10, np.random.RandomState(0))
+    for e in range(0, len(episodes.task), 97):
+        shown, asked = (
+            set(tasks.blocks[rows[of == e]])
+            for rows, of in (
+                (episodes.support, episodes.of_support),
+                (episodes.query, episodes.of_query),
+            )
+        )
+        of_task = tasks.blocks[tasks.groups == tasks.task_ids[episodes.task[e]]]
+        assert shown | asked == set(of_task)
+        assert not shown & asked
+        n_rows = np.sum(episodes.of_support == e) + np.sum(episodes.of_query == e)
+        assert n_rows == len(of_task)
+
+
 @pytest.mark.usefixtures("quick_mixed")
 def test_the_last_step_of_a_pipeline_sees_the_further_columns():
     X, y, groups = intercepts()

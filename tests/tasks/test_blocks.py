@@ -201,3 +201,20 @@ def test_blocks_of_several_classes_are_named():
     mixed = TaskCollection.from_arrays(np.zeros((4, 1)), [0, 1, 0, 1], **options)
     with pytest.raises(ValueError, match="block 'w' of task 'b' has rows of several classes"):
         check_one_class(mixed)
+
+
+def test_letters_of_one_word_lie_in_both_unless_words_are_blocks():
+    word = np.tile(np.repeat(np.arange(6), 5), 10)
+    tasks = TaskCollection.from_arrays(word[:, None], word, np.repeat(np.arange(10), 30))
+    arrays = TaskArrays(tasks.X, tasks.y[:, None].astype(float), tasks.offsets)
+    n_torn = []
+    for each in (arrays, replace(arrays, blocks=block_codes(word))):
+        is_support, is_query = EpisodeSampler(each, "half", None, "random").split(
+            np.random.RandomState(0)
+        )
+        shown, asked = (
+            set(zip(tasks.groups[m], word[m], strict=True)) for m in (is_support, is_query)
+        )
+        n_torn.append(len(shown & asked))
+    assert n_torn[0] > 50  # of 60
+    assert n_torn[1] == 0
