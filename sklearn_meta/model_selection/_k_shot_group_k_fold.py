@@ -33,7 +33,8 @@ class KShotGroupKFold(BaseCrossValidator):
     n_splits : int, default=5
         Folds.
     n_shots : int
-        Rows of a held-out task that are in the training rows; with `stratify` of each class. 0 is
+        Rows (or blocks, see `split`) of a held-out task that are in the training rows; with
+        `stratify` of each class. 0 is
         `GroupKFold` with tasks in random order.
     n_repeats : int, default=1
         How often all is dealt anew.
@@ -159,10 +160,11 @@ class KShotGroupKFold(BaseCrossValidator):
         supports = nested_supports(tasks, numbers, 1, self.support_order, True, random_state)
         small = np.count_nonzero(~supports.served[-1])
         if small:
+            units = "rows" if tasks.blocks is None else "blocks"
             of_class = " of a class" if len(np.unique(tasks.y)) > 1 else ""
             warn(
                 f"{small} of {len(tasks)} tasks have no more than n_shots={self.n_shots} "
-                f"rows{of_class}: they show all but one, which is the test"
+                f"{units}{of_class}: they show all but one, which is the test"
             )
         return supports.place[0] < supports.most
 
