@@ -291,6 +291,7 @@ def _assembled(given, contestants, folds, trial, outcomes, error_score):
         served,
         {name: result.filled(served, error_score) for name, result in results.items()},
         _predictions(given, contestants, outcomes) if trial.keeps_predictions else None,
+        "row" if tasks.blocks is None else "block",
     )
 
 

@@ -521,9 +521,11 @@ def test_blocks_are_shown_whole_and_told(as_param, monkeypatch):
     groups = np.repeat(np.arange(12), 12)
     X, word = np.arange(144.0)[:, None], np.tile(np.arange(144) // 3 % 4, 1)
     given = {"params": {"blocks": word}} if as_param else {"blocks": word}
-    few_shot_curve(
+    curve = few_shot_curve(
         BlockRecorder(), X, X[:, 0], groups=groups, **given, **OPTIONS | {"n_shots": (0, 2)}
     )
+    assert "by blocks shown" in repr(curve)
+    assert "2 blocks: no different from no blocks" in repr(curve)
     told = [each for each in Recorder.seen if each[0] == "fit"]
     assert told
     for _, rows, blocks in told:
