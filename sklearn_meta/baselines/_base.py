@@ -53,7 +53,7 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
     _doc_link_module = "sklearn_meta"
     _doc_link_template = DOC_LINK
 
-    __metadata_request__fit = {"groups": True}
+    __metadata_request__fit = {"groups": True, "blocks": True}
     __metadata_request__predict = {"groups": True}
     __metadata_request__predict_proba = {"groups": True}
     __metadata_request__score = {"groups": True}
@@ -66,7 +66,7 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
     def __sklearn_is_fitted__(self):
         return "_served" in vars(self)
 
-    def fit(self, X, y=None, groups=None):
+    def fit(self, X, y=None, groups=None, blocks=None):
         """Learn from the rows of many tasks.
 
         Parameters
@@ -78,6 +78,9 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
             Targets of the rows; None where X is tasks.
         groups : array-like of shape (n_rows,), default=None
             The task each row belongs to. None: all are one task, without an id.
+        blocks : array-like of shape (n_rows,), default=None
+            Labels of rows that belong together, as in `MetaLearner.fit`: no episode of `Stacked`
+            splits them. To the other baselines they are rows.
 
         Returns
         -------
@@ -93,7 +96,7 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
         """
         self._check_parameters()
         fitted = copy.copy(self)
-        tasks = task_collection(fitted, X, y, groups, reset=True)
+        tasks = task_collection(fitted, X, y, groups, reset=True, blocks=blocks)
         tasks = replace(tasks, is_support=None)  # all rows are learned from
         fitted._take_targets(tasks)
         fitted._take_seed()
