@@ -59,6 +59,46 @@ class PredictsStd(Protocol):
         """
 
 
+class Jointly(Protocol):
+    """What a task says of several rows at once, in the units in which the network sees them."""
+
+    def draw(self, n_draws, generator, noise):
+        """Draws, (n_draws, rows, outputs): outputs before the link, or of squared error targets.
+
+        Parameters
+        ----------
+        n_draws : int
+        generator : numpy Generator
+        noise : bool
+            Whether targets of squared error have theirs.
+        """
+
+    def covariance(self):
+        """Of targets, noise and all, (rows, rows, outputs); in regression."""
+
+    def log_density(self, y):
+        """Of the targets y (rows, outputs) of these rows together, a float."""
+
+
+@runtime_checkable
+class PredictsJointly(Protocol):
+    """Adapted tasks that are distributions of functions."""
+
+    def jointly(self, network, X, logit_mask=None):
+        """The only task at rows X (rows, features).
+
+        Parameters
+        ----------
+        network : MLP
+        X : ndarray of shape (rows, features)
+        logit_mask : ndarray of shape (1, 1, outputs), default=None
+
+        Returns
+        -------
+        Jointly
+        """
+
+
 class HeldOut(NamedTuple):
     """Episodes of tasks from which these parameters were not trained, where any were held out."""
 
