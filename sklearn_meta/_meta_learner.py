@@ -50,7 +50,7 @@ DOC_LINK = (
     "https://sklearn-meta.readthedocs.io/en/latest/api/generated/"
     "{estimator_module}.{estimator_name}.html"
 )
-STATE_VERSION = 4  # of what a pickle holds; another cannot be taken over
+STATE_VERSION = 5  # of what a pickle holds; another cannot be taken over
 TAKING_GROUPS = "fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"
 
 
@@ -76,19 +76,27 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
         estimator sees X. It works where `groups` cannot be passed, as in `cross_val_score`. Once
         fitted, rows without it are those of a task without an id.
     n_shots : int, (int, int) or "auto", default="auto"
-        Support rows of a training episode, in classification of each class: a number, a
-        range from which each task and episode draws one anew, or "auto", so that the learned
-        algorithm serves any number of rows. "auto" draws 0 to 20 rows of whatever class (up to
-        5 times the number of classes, if more, and 100 at most); where tasks have classes of
-        their own, 1 or more of each class.
+        Support rows of a training episode: a number, a range from which each task and episode
+        draws one anew, or "auto", so that the learned algorithm serves any number of rows. "auto"
+        draws 0 to 20 rows (up to 5 times the number of classes, if more, and 100 at most); where
+        tasks have classes of their own, 1 or more of each class. Of rows in `blocks`, blocks are
+        counted.
+    stratify_shots : bool or "auto", default="auto"
+        Whether shots are of each class; of a class with fewer rows as many as there are. False:
+        rows of whatever class, as they come. "auto": of each class where tasks have classes of
+        their own (there False is an error, since a class without a row cannot be learned), else of
+        whatever class.
     n_query : int or None, default=20
-        Query rows of a training episode at most; None takes all that the support left.
+        Query rows of a training episode at most, of rows in `blocks` query blocks; None takes all
+        that the support left.
     max_rows_per_task : int or None, default=None
         Rows of a task that an episode has at most, support and query together, drawn anew for
         each episode; None: no cap. It matters with `n_query=None` or many shots, where one large
         task makes the whole episode as large: of a task with more rows, at least half of the cap
         are query rows (if `n_query` asks for so many), and support rows too many are left out
-        evenly by class. `fit_adapt` and the adaptation of training tasks take all rows.
+        evenly by class. Of rows in `blocks` whole ones are left out: a task with larger blocks has
+        as many as would fit if all were as large as its largest, but 2 at least. `fit_adapt` and
+        the adaptation of training tasks take all rows.
     support_order : {"random", "first"}, default="random"
         Which rows of a task are its support: any, or its first, for tasks ordered in time.
     meta_lr : float, default=2e-3
@@ -237,8 +245,8 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
     _doc_link_module = "sklearn_meta"
     _doc_link_template = DOC_LINK
 
-    __metadata_request__fit = {"groups": True}
-    __metadata_request__partial_fit = {"groups": True}
+    __metadata_request__fit = {"groups": True, "blocks": True}
+    __metadata_request__partial_fit = {"groups": True, "blocks": True}
     __metadata_request__predict = {"groups": True, "return_std": True, "return_cov": True}
     __metadata_request__predict_proba = {"groups": True, "return_std": True}
     __metadata_request__predict_log_proba = {"groups": True}
@@ -251,6 +259,7 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
         *,
         task_feature=None,
         n_shots="auto",
+        stratify_shots="auto",
         n_query=20,
         max_rows_per_task=None,
         support_order="random",
@@ -279,6 +288,7 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
         self.algorithm = algorithm
         self.task_feature = task_feature
         self.n_shots = n_shots
+        self.stratify_shots = stratify_shots
         self.n_query = n_query
         self.max_rows_per_task = max_rows_per_task
         self.support_order = support_order
@@ -335,7 +345,7 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
         super().__setstate__(state)
 
     @with_callbacks
-    def fit(self, X, y=None, groups=None):
+    def fit(self, X, y=None, groups=None, blocks=None):
         """Learn from many tasks how to learn a task.
 
         Parameters
@@ -351,6 +361,11 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
             Targets of the rows; None where X is tasks.
         groups : array-like of shape (n_rows,), default=None
             The task each row belongs to. None, without `task_feature`: all are one task.
+        blocks : array-like of shape (n_rows,), default=None
+            Labels of rows that belong together, such as those of one word, visit or day; a label
+            means something within its task only. All rows of a block go into the support of an
+            episode, or all into its query, and shots count blocks. None: rows are dealt one by
+            one. A task collection has `blocks` of its own.
 
         Returns
         -------
@@ -360,7 +375,8 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
         Raises
         ------
         ValueError
-            If the tasks, rows or parameters will not do, the checkpoint is of another training,
+            If the tasks, rows or parameters will not do (shots of each class, and a block with
+            rows of several), the checkpoint is of another training,
             or training diverged before there was anything to keep; nothing is changed then.
 
         Warns
@@ -377,13 +393,13 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
         check_parameters(self)
         with Callbacks.of(self, X, y, groups) as callbacks:
             fitted = copy.copy(self)  # self stays as it is if anything goes wrong
-            checkpoint = fitted._fit(X, y, groups, callbacks)
+            checkpoint = fitted._fit(X, y, groups, blocks, callbacks)
             self._become(fitted)
         if checkpoint is not None:
             checkpoint.clear()
         return self
 
-    def partial_fit(self, X, y=None, groups=None, classes=None):
+    def partial_fit(self, X, y=None, groups=None, classes=None, blocks=None):
         """Take one meta-step on the given tasks: streaming, or resuming after `fit`.
 
         Features and targets are standardised as in the first call. The tasks given are
@@ -395,6 +411,8 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
             As in `fit`, but no distribution.
         classes : array-like of shape (n_classes,), default=None
             In the first call, all classes there will be; None: those in y.
+        blocks : array-like of shape (n_rows,), default=None
+            As in `fit`.
 
         Returns
         -------
@@ -407,7 +425,7 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
         """
         check_parameters(self)
         fitted = copy.copy(self)
-        fitted._partial_fit(X, y, groups, classes)
+        fitted._partial_fit(X, y, groups, classes, blocks)
         self._become(fitted)
         return self
 
@@ -534,8 +552,8 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
         X, y, groups
             Rows: `predict(X, groups)` is compared with y. A TaskCollection or a list of
             (X, y): every task is split into support and query, adapted and scored. The support
-            is its marked rows, else half of its rows, by `support_order`; a random split is the
-            same at every call, so that scores can be compared.
+            is its marked rows, else half of its rows (or blocks), by `support_order`; a random
+            split is the same at every call, so that scores can be compared.
         sample_weight : array-like of shape (n_rows,), default=None
             Of rows. It stands before `groups`, as scikit-learn's scores have it: pass both by name.
 
@@ -570,10 +588,10 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
             raise ValueError("R2 needs a task with 2 or more query rows; found none")
         return float(np.mean(scores))
 
-    def _fit(self, X, y, groups, callbacks):
+    def _fit(self, X, y, groups, blocks, callbacks):
         """Fit; the checkpoint that is of no further use."""
         before = self._before_warm_start()
-        training = MetaTraining.set_up(self, X, y, groups, before)
+        training = MetaTraining.set_up(self, X, y, groups, blocks, before)
         ended = run(training, self.verbose, callbacks, partial(self._as_if_fitted, training))
         self._take(training)
         if self.adapt_training_tasks:
@@ -610,13 +628,13 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
             why = shown(error, str) or "it was interrupted"
             warn(f"fit is done, but the training tasks were not adapted: {why}")
 
-    def _partial_fit(self, X, y, groups, classes):
+    def _partial_fit(self, X, y, groups, classes, blocks):
         served = getattr(self, "_served", None)
         before = None if served is None else served.learned
         if before is not None:
             before.encoder.check_same(self.estimator, **before.encoder.options)
             self._check_task_feature("partial_fit")
-        tasks = task_collection(self, X, y, groups, reset=before is None)
+        tasks = task_collection(self, X, y, groups, reset=before is None, blocks=blocks)
         if before is None:
             encoder, encoded, numbers = encode(self, tasks, classes=classes)
             random_state = check_random_state(self.random_state)

@@ -190,7 +190,8 @@ class Predictions:
         the tasks (or all) have more rows than that. Between two sizes the larger quantile counts,
         beyond the last that one's. At each size, those tasks count that have more rows; where they
         are too few for the coverage, the quantile is the next smaller size's or, if that is more,
-        their highest score.
+        their highest score. Of rows in `blocks`, tasks are learned from 0, 1, 2, ... blocks, whose
+        mean number of rows is the size.
 
         The promise is for tasks that `fit` has not seen, nor an earlier one that `warm_start` went
         on from. It would be proven to the digit if held-out tasks had no other work, and what

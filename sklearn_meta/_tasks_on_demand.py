@@ -106,7 +106,7 @@ class UnsureTasksOnDemand(TasksOnDemand):
 def on_demand(learned, rows, adapted, ready=None):
     """Tasks on demand of the kind of `adapted`."""
     kind = UnsureTasksOnDemand if isinstance(adapted, PredictsStd) else TasksOnDemand
-    return kind(learned, replace(rows, is_support=None), ready)
+    return kind(learned, replace(rows, is_support=None, blocks=None), ready)
 
 
 def bytes_of(value):
