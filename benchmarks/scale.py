@@ -153,7 +153,8 @@ def many_training_tasks(n_tasks):
 
 def many_shared_classes(n_classes):
     rows = data(100, 4 * n_classes, n_classes=n_classes)
-    meta = learner(MLPClassifier, algorithm="maml", n_shots=1, meta_batch_size=2)
+    of_each = {"n_shots": 1, "stratify_shots": True}
+    meta = learner(MLPClassifier, algorithm="maml", **of_each, meta_batch_size=2)
     return {"s": seconds_of(lambda: meta.fit(*rows)), "pickle MB": pickled(meta)} | resident()
 
 

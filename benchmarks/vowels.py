@@ -33,7 +33,8 @@ def main():
     quick = parser.parse_args().quick
     few = {"max_iter": 20} if quick else {}
     meta = MetaLearner(MLPClassifier(), random_state=0, **few)
-    tuned = MetaLearner(MLPClassifier(), n_shots=(0, 1), random_state=0, **few)
+    of_each = {"n_shots": (0, 1), "stratify_shots": True}
+    tuned = MetaLearner(MLPClassifier(), **of_each, random_state=0, **few)
     search = GridSearchCV(tuned, GRID, cv=KFold(5, shuffle=True, random_state=0), n_jobs=2)
     baselines = {
         "default (to reach 0.90)": meta,

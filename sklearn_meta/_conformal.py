@@ -49,6 +49,7 @@ class Conformal:
     ----------
     sizes : ndarray of shape (sizes,)
         Support rows, or where each task has classes of its own, support rows a class; ascending.
+        Of rows in blocks, of which supports have 0, 1, 2, ..., the mean number.
     n_tasks : int
         Held out.
     quantiles : ndarray of shape (sizes, levels, outputs)
@@ -86,7 +87,7 @@ class Conformal:
         sizes, quantiles, n_tasks = [], [], 0
         for size in SIZES:
             with blas_threads():
-                scores = _scores_at(size, algorithm, unseen, random_state)
+                scores, n_rows = _scores_at(size, algorithm, unseen, random_state)
             n_there = 0 if scores is None else len(np.unique(scores.task))
             if n_there < max(1, min(ENOUGH, n_tasks)):
                 continue
@@ -94,7 +95,7 @@ class Conformal:
             if sizes:
                 least = np.maximum(scores.values.max(axis=0), quantiles[-1])
                 at_levels = np.where(np.isinf(at_levels), least, at_levels)
-            sizes.append(size)
+            sizes.append(n_rows)
             quantiles.append(at_levels)
             n_tasks = n_tasks or n_there
         return cls(np.array(sizes), n_tasks, np.array(quantiles))
@@ -188,38 +189,47 @@ def _some(unseen, random_state):
 
 
 def _scores_at(size, algorithm, unseen, random_state):
-    """Scores of the tasks that have more rows than the size, learned from so many; or None."""
+    """Scores of the tasks that have more units than the size, learned from so many, or None; and
+    rows of a unit of support times the size."""
     repeats = -(-EPISODES // sum(len(each.tasks) for each in unseen))
     values, tasks, n_before = [], [], 0
+    n_rows = n_units = 0  # of supports
     for each in unseen:
-        for numbers, support, query in _episodes(each, size, repeats, random_state):
+        for numbers, n_shots, support, query in _episodes(each, size, repeats, random_state):
             there = query.weight > 0
             values.append(_scores(algorithm, each, support, query)[there])
             tasks.append(np.broadcast_to(n_before + numbers[:, None], there.shape)[there])
+            n_rows, n_units = n_rows + np.count_nonzero(support.weight), n_units + n_shots.sum()
         n_before += len(each.arrays)
-    return Scores(np.concatenate(values), np.concatenate(tasks)) if values else None
+    if not values:
+        return None, size
+    in_rows = size * n_rows / n_units if n_units != n_rows else size
+    return Scores(np.concatenate(values), np.concatenate(tasks)), in_rows
 
 
 def _episodes(unseen, size, repeats, random_state):
-    """Of the tasks that have more rows than the size, in chunks of bounded memory.
+    """Of the tasks that have more units than the size, in chunks of bounded memory.
 
-    Yields their numbers, support and query.
+    Yields their numbers, units of support, support and query.
     """
     arrays, tasks = unseen.arrays, unseen.tasks
     n_support = np.full(len(arrays), size)
     if arrays.n_classes is not None:
         n_support *= arrays.n_classes  # 0 rows tell nothing of what the classes are
-    large = (arrays.sizes > n_support) & ((n_support > 0) | (arrays.n_classes is None))
+    sampler = EpisodeSampler(arrays, size, N_QUERY, unseen.support_order)
+    large = (sampler.n_units > n_support) & ((n_support > 0) | (arrays.n_classes is None))
     tasks = np.repeat(tasks[large[tasks]], repeats)
-    sampler = EpisodeSampler(arrays, size, N_QUERY, unseen.support_order, any_class=True)
     width, least = unseen.network.cells
-    length = max(1, MAX_CELLS // max(width * (n_support.max() + N_QUERY), least))
+    longest = sampler.largest_unit * (n_support.max() + N_QUERY)
+    length = max(1, MAX_CELLS // max(width * longest, least))
     for start in range(0, len(tasks), length):
         numbers = tasks[start : start + length]
-        support, query = sampler.draw(numbers, random_state)
-        enough = np.flatnonzero(np.count_nonzero(support.weight, axis=1) == n_support[numbers])
+        deal = sampler.deal(numbers[None], random_state)
+        support, query = sampler.episode(deal, 0)
+        n_shots = deal.support.n_units
+        enough = np.flatnonzero(n_shots == n_support[numbers])
         if len(enough):
-            yield numbers[enough], support.take(enough), query.take(enough)
+            yield numbers[enough], n_shots[enough], support.take(enough), query.take(enough)
 
 
 @quiet

@@ -43,8 +43,8 @@ def evaluate(
     collection : TaskCollection
         Where it marks rows, the support is of these.
     n_shots : int, (int, int) or "half", default="half"
-        Support rows, in classification of each class. "half" is half of a task's rows, or
-        where rows are marked, all of these.
+        Support rows, or blocks of the collection; where tasks have classes of their own, of each
+        class. "half" is half of a task's, or where rows are marked, all of these.
     support_order : {"random", "first"}, default="random"
     random_state : int, RandomState or None, default=0
         Of the split.

@@ -106,21 +106,59 @@ class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
             sample_weight = row_weights(sample_weight, X)
         return self._adapt(X, y, sample_weight)
 
-    def predict(self, X, return_std=False):
+    def predict(self, X, return_std=False, return_cov=False):
         """Predict rows of the task, as `MetaLearner.predict` does.
 
         Parameters
         ----------
         X : {array-like, dataframe} of shape (n_rows, n_features)
-        return_std : bool, default=False
+        return_std, return_cov : bool, default=False
 
         Returns
         -------
-        y : ndarray of shape (n_rows,) or (n_rows, n_outputs), with its std if asked for
+        y : ndarray of shape (n_rows,) or (n_rows, n_outputs), with its std or cov if asked for
         """
         check_is_fitted(self)
-        predicted = self.meta_learner_.predict(self._rows(X), return_std=return_std)
-        return self._as_in_y(predicted)
+        asked_for = {"return_std": return_std, "return_cov": return_cov}
+        return self._as_in_y(self.meta_learner_.predict(self._rows(X), **asked_for))
+
+    @available_if(_inner_has("sample_y"))
+    def sample_y(self, X, n_samples=1, random_state=0, noise=True):
+        """Draw targets of rows of the task together, as `MetaLearner.sample_y` does.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_rows, n_features)
+        n_samples : int, default=1
+        random_state : int, RandomState or None, default=0
+        noise : bool, default=True
+
+        Returns
+        -------
+        y : ndarray of shape (n_rows, n_samples) or (n_rows, n_outputs, n_samples)
+            Without `noise`, of a classifier, (n_rows, n_classes, n_samples).
+        """
+        check_is_fitted(self)
+        options = {"random_state": random_state, "noise": noise}
+        drawn = self.meta_learner_.sample_y(self._rows(X), n_samples, **options)
+        return self._as_in_y(drawn) if noise else drawn
+
+    @available_if(_inner_has("score_samples"))
+    def score_samples(self, X, y=None):
+        """Log density of targets of rows of the task, as of `MetaLearner.score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_rows, n_features)
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
+
+        Returns
+        -------
+        log_density : ndarray of shape (1,), or without y (n_rows,)
+        """
+        check_is_fitted(self)
+        labels = y if y is None else self._labels(self.meta_learner_, y)
+        return self.meta_learner_.score_samples(self._rows(X), labels)
 
     @available_if(_inner_has("predict_proba"))
     def predict_proba(self, X):

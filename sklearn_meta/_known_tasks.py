@@ -113,10 +113,11 @@ class KnownTasks(Cached):
             yield part.batch, which, part.numbers_at(places[which] - self._starts[i])
 
     def in_columns(self, values, place):
-        """Values (rows, outputs) by each task's own classes, in columns for `all_classes`."""
+        """Values (rows, outputs, ...) by each task's own classes, in columns for `all_classes`."""
         columns = self.all_classes
-        _check_table(len(values), len(columns), values.itemsize)
-        wide = np.zeros((len(values), len(columns)), values.dtype)
+        per_cell = values[:1, :1].nbytes
+        _check_table(len(values), len(columns), per_cell)
+        wide = np.zeros((len(values), len(columns), *values.shape[2:]), values.dtype)
         tasks, task = np.unique(place, return_inverse=True)
         own = [self.classes[i] for i in tasks.tolist()]
         there = np.arange(values.shape[1]) < np.array(list(map(len, own)))[:, None]

@@ -13,11 +13,12 @@ from ._ragged import Runs, as_offsets, blocks, pad
 from ._runtime import Cached, blas_threads, each_in_threads, quiet
 from ._slower import learn_slower, warn_of_slowed
 from ._tasks_on_demand import FAR_LESS, MAX_BYTES, bytes_of_rows, on_demand, own_bytes
-from .algorithms import MetaAlgorithm, PredictsStd
+from .algorithms import AdaptedTasks, BayesianHead, MetaAlgorithm, PredictsStd
 from .encoding import Encoder
 from .export import export
 from .network import MLP, Params, TaskWeights
 from .tasks._batch import MAX_CELLS, TaskBatch, logit_mask
+from .tasks._ids import as_keys
 
 
 class Asked(NamedTuple):
@@ -26,6 +27,7 @@ class Asked(NamedTuple):
     X: np.ndarray  # (rows, features), encoded
     place: np.ndarray  # (rows,), of each one's task among `tasks`, or UNKNOWN
     tasks: KnownTasks | None
+    groups: np.ndarray | None = None  # (rows,), their ids; None: all are of one task
 
     @property
     def n_shots(self):
@@ -33,6 +35,26 @@ class Asked(NamedTuple):
         if self.tasks is None:
             return np.zeros(len(self.place), int)
         return self.tasks.n_shots(self.place)
+
+    def rows_by_task(self):
+        """Row numbers of each task, known or not, in the order in which tasks appear."""
+        if self.groups is None:
+            return [np.arange(len(self.X))]
+        number_of = {}
+        task = [number_of.setdefault(key, len(number_of)) for key in as_keys(self.groups)]
+        order = np.argsort(task, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(task))[:-1])
+
+
+class OneTask(NamedTuple):
+    """A task that is asked, and its rows."""
+
+    id: object
+    rows: np.ndarray  # (rows,), their numbers
+    adapted: AdaptedTasks  # of this one only
+    mask: np.ndarray | None  # (1, 1, outputs), where it has fewer classes than there are outputs
+    classes: np.ndarray | None  # in the order of the outputs
+    ruled_out: np.ndarray | None  # (classes,), of shared ones, those that rows cannot have
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +143,28 @@ class Learned(Cached):
             z = self._answer(asked, of, lambda: self._prior)
         if asked.tasks is None or asked.tasks.among is None:
             return z
-        return _rule_out(z, ~np.isin(self.encoder.targets.classes, asked.tasks.among))
+        return rule_out(z, self._ruled_out(asked))
+
+    def each_task(self, asked):
+        """The tasks of rows one by one, in the order in which they appear, list of OneTask."""
+        unknown, ruled_out = self._from_nothing(1), self._ruled_out(asked)
+        shared = self.encoder.targets.classes if self.encoder.is_classifier else None
+        found = []
+        for rows in asked.rows_by_task():
+            place, adapted, mask, classes = asked.place[rows[0]], unknown, None, shared
+            if place != UNKNOWN:
+                ((batch, _, numbers),) = asked.tasks.by_part(np.array([place]))
+                adapted, mask = batch.adapted.take(numbers), self._logit_mask(batch, numbers)
+                classes = shared if batch.classes is None else batch.classes[numbers[0]]
+            name = None if asked.groups is None else asked.groups[rows[0]]
+            found.append(OneTask(name, rows, adapted, mask, classes, ruled_out))
+        return found
+
+    def _ruled_out(self, asked):
+        """Mask of the shared classes that rows cannot have, (classes,); None: all are possible."""
+        if asked.tasks is None or asked.tasks.among is None:
+            return None
+        return ~np.isin(self.encoder.targets.classes, asked.tasks.among)
 
     def std(self, asked):
         """Predictive standard deviation of rows, as the network sees targets, (rows, outputs)."""
@@ -132,6 +175,20 @@ class Learned(Cached):
 
         with blas_threads():
             return self._answer(asked, of, lambda: self._from_nothing(1))
+
+    def inverse_df(self, asked):
+        """One over the degrees of freedom of rows' predictive distributions, (rows, outputs).
+
+        0: Gaussian.
+        """
+        if not isinstance(self.algorithm, BayesianHead) or not self.network.loss.quadratic:
+            return np.zeros((len(asked.X), self.network.n_outputs))
+
+        def of(adapted, X, mask=None):
+            return adapted.inverse_df(self.network, X, mask)
+
+        with blas_threads():
+            return self._answer(asked, of, lambda: self._from_nothing(1)).astype(float)
 
     @quiet
     def interval(self, asked, coverage):
@@ -257,7 +314,7 @@ class Learned(Cached):
 
         Rows of unknown tasks are answered by the adapted task that `unknown` gives.
         """
-        X, place, tasks = asked
+        X, place, tasks, _ = asked
         result = np.empty((len(X), self.network.n_outputs), X.dtype)
         width = max(self.network.layer_units)
         runs = Runs.of(place, max(1, MAX_CELLS // width))
@@ -295,12 +352,12 @@ class Learned(Cached):
             )
 
 
-def _rule_out(z, classes):
-    """Outputs (rows, outputs) by which the classes of the mask (classes,) cannot be."""
-    if z.shape[1] > 1:
-        return np.where(classes, -np.inf, z).astype(z.dtype, copy=False)
+def rule_out(z, classes, lowest=-np.inf):
+    """Outputs (..., rows, outputs) by which the classes of the mask (classes,) cannot be."""
+    if z.shape[-1] > 1:
+        return np.where(classes, lowest, z).astype(z.dtype, copy=False)
     first, second = classes  # the one output is the logit of the second
-    return np.full_like(z, np.inf if first else -np.inf) if first or second else z
+    return np.full_like(z, -lowest if first else lowest) if first or second else z
 
 
 def _below_infinity(values):

@@ -2,22 +2,19 @@
 
 import copy
 from functools import partial
-from numbers import Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._arguments import check_values
 from ._callbacks import Callbacks
-from ._compat import CallbackSupportMixin, Interval, with_callbacks
+from ._compat import CallbackSupportMixin, with_callbacks
 from ._evaluation import evaluate
 from ._few_shot_learner import FewShotLearner, agreement
-from ._learned import UNKNOWN, Asked
 from ._members import first_state, kept_of, network_of, rates
 from ._messages import shown, warn
 from ._meta_training import (
@@ -30,6 +27,7 @@ from ._meta_training import (
     episode_options,
 )
 from ._parameters import PARAMETER_CONSTRAINTS, check_parameters, resolve_algorithm
+from ._predictions import Predictions, learns_classes
 from ._runtime import blas_threads
 from ._served import REPLACING, Served
 from ._training_run import INTERRUPTED, run, warn_of_skipped_step, without_large
@@ -38,14 +36,12 @@ from .encoding import final_step
 from .encoding._input import (
     check_same_classes,
     is_rows,
-    query_rows,
     scored_rows,
     support_tasks,
     task_collection,
 )
 from .encoding._learnable import learnable
 from .export import ignore_task_feature
-from .network import both_classes
 from .tasks._episodes import EpisodeSampler
 from .training import LossCurve, Progress, Saved, multiplications
 
@@ -54,31 +50,11 @@ DOC_LINK = (
     "https://sklearn-meta.readthedocs.io/en/latest/api/generated/"
     "{estimator_module}.{estimator_name}.html"
 )
-STATE_VERSION = 3  # of what a pickle holds; another cannot be taken over
-SWITCH = {"return_std": ["boolean"]}
-COVERAGE = {"coverage": [Interval(Real, 0, 0.999, closed="right")]}
+STATE_VERSION = 5  # of what a pickle holds; another cannot be taken over
 TAKING_GROUPS = "fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"
 
 
-def _learns_classes(meta):
-    """Whether it is a classifier: once fitted, as it was fitted."""
-    served = vars(meta).get("_served")
-    return is_classifier(meta) if served is None else served.learned.encoder.is_classifier
-
-
-def _classifies(meta):
-    if not _learns_classes(meta):
-        raise AttributeError("class probabilities are there with an MLPClassifier only")
-    return True
-
-
-def _regresses(meta):
-    if _learns_classes(meta):
-        raise AttributeError("intervals are there with an MLPRegressor only, else see predict_set")
-    return True
-
-
-class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """Learn from many small related data sets how to learn a new one.
 
     A task is a small data set: one store, patient, assay, alphabet. `fit` learns from many
@@ -100,19 +76,27 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         estimator sees X. It works where `groups` cannot be passed, as in `cross_val_score`. Once
         fitted, rows without it are those of a task without an id.
     n_shots : int, (int, int) or "auto", default="auto"
-        Support rows of a training episode, in classification of each class: a number, a
-        range from which each task and episode draws one anew, or "auto", so that the learned
-        algorithm serves any number of rows. "auto" draws 0 to 20 rows of whatever class (up to
-        5 times the number of classes, if more, and 100 at most); where tasks have classes of
-        their own, 1 or more of each class.
+        Support rows of a training episode: a number, a range from which each task and episode
+        draws one anew, or "auto", so that the learned algorithm serves any number of rows. "auto"
+        draws 0 to 20 rows (up to 5 times the number of classes, if more, and 100 at most); where
+        tasks have classes of their own, 1 or more of each class. Of rows in `blocks`, blocks are
+        counted.
+    stratify_shots : bool or "auto", default="auto"
+        Whether shots are of each class; of a class with fewer rows as many as there are. False:
+        rows of whatever class, as they come. "auto": of each class where tasks have classes of
+        their own (there False is an error, since a class without a row cannot be learned), else of
+        whatever class.
     n_query : int or None, default=20
-        Query rows of a training episode at most; None takes all that the support left.
+        Query rows of a training episode at most, of rows in `blocks` query blocks; None takes all
+        that the support left.
     max_rows_per_task : int or None, default=None
         Rows of a task that an episode has at most, support and query together, drawn anew for
         each episode; None: no cap. It matters with `n_query=None` or many shots, where one large
         task makes the whole episode as large: of a task with more rows, at least half of the cap
         are query rows (if `n_query` asks for so many), and support rows too many are left out
-        evenly by class. `fit_adapt` and the adaptation of training tasks take all rows.
+        evenly by class. Of rows in `blocks` whole ones are left out: a task with larger blocks has
+        as many as would fit if all were as large as its largest, but 2 at least. `fit_adapt` and
+        the adaptation of training tasks take all rows.
     support_order : {"random", "first"}, default="random"
         Which rows of a task are its support: any, or its first, for tasks ordered in time.
     meta_lr : float, default=2e-3
@@ -261,9 +245,9 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     _doc_link_module = "sklearn_meta"
     _doc_link_template = DOC_LINK
 
-    __metadata_request__fit = {"groups": True}
-    __metadata_request__partial_fit = {"groups": True}
-    __metadata_request__predict = {"groups": True, "return_std": True}
+    __metadata_request__fit = {"groups": True, "blocks": True}
+    __metadata_request__partial_fit = {"groups": True, "blocks": True}
+    __metadata_request__predict = {"groups": True, "return_std": True, "return_cov": True}
     __metadata_request__predict_proba = {"groups": True, "return_std": True}
     __metadata_request__predict_log_proba = {"groups": True}
     __metadata_request__score = {"groups": True}
@@ -275,6 +259,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         *,
         task_feature=None,
         n_shots="auto",
+        stratify_shots="auto",
         n_query=20,
         max_rows_per_task=None,
         support_order="random",
@@ -303,6 +288,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         self.algorithm = algorithm
         self.task_feature = task_feature
         self.n_shots = n_shots
+        self.stratify_shots = stratify_shots
         self.n_query = n_query
         self.max_rows_per_task = max_rows_per_task
         self.support_order = support_order
@@ -359,7 +345,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         super().__setstate__(state)
 
     @with_callbacks
-    def fit(self, X, y=None, groups=None):
+    def fit(self, X, y=None, groups=None, blocks=None):
         """Learn from many tasks how to learn a task.
 
         Parameters
@@ -375,6 +361,11 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             Targets of the rows; None where X is tasks.
         groups : array-like of shape (n_rows,), default=None
             The task each row belongs to. None, without `task_feature`: all are one task.
+        blocks : array-like of shape (n_rows,), default=None
+            Labels of rows that belong together, such as those of one word, visit or day; a label
+            means something within its task only. All rows of a block go into the support of an
+            episode, or all into its query, and shots count blocks. None: rows are dealt one by
+            one. A task collection has `blocks` of its own.
 
         Returns
         -------
@@ -384,7 +375,8 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the tasks, rows or parameters will not do, the checkpoint is of another training,
+            If the tasks, rows or parameters will not do (shots of each class, and a block with
+            rows of several), the checkpoint is of another training,
             or training diverged before there was anything to keep; nothing is changed then.
 
         Warns
@@ -401,13 +393,13 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         check_parameters(self)
         with Callbacks.of(self, X, y, groups) as callbacks:
             fitted = copy.copy(self)  # self stays as it is if anything goes wrong
-            checkpoint = fitted._fit(X, y, groups, callbacks)
+            checkpoint = fitted._fit(X, y, groups, blocks, callbacks)
             self._become(fitted)
         if checkpoint is not None:
             checkpoint.clear()
         return self
 
-    def partial_fit(self, X, y=None, groups=None, classes=None):
+    def partial_fit(self, X, y=None, groups=None, classes=None, blocks=None):
         """Take one meta-step on the given tasks: streaming, or resuming after `fit`.
 
         Features and targets are standardised as in the first call. The tasks given are
@@ -419,6 +411,8 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             As in `fit`, but no distribution.
         classes : array-like of shape (n_classes,), default=None
             In the first call, all classes there will be; None: those in y.
+        blocks : array-like of shape (n_rows,), default=None
+            As in `fit`.
 
         Returns
         -------
@@ -431,7 +425,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_parameters(self)
         fitted = copy.copy(self)
-        fitted._partial_fit(X, y, groups, classes)
+        fitted._partial_fit(X, y, groups, classes, blocks)
         self._become(fitted)
         return self
 
@@ -550,187 +544,6 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             raise AttributeError("each task has classes of its own, and none was adapted yet")
         return tasks.all_classes
 
-    def predict(self, X, groups=None, return_std=False):
-        """Predict rows of adapted tasks.
-
-        Parameters
-        ----------
-        X : {array-like, dataframe} of shape (n_rows, n_features)
-        groups : array-like of shape (n_rows,), default=None
-            The task of each row. None: the task that was adapted without an id; if there
-            is none, as for an unknown task.
-        return_std : bool, default=False
-            Also the predictive standard deviation (regression, Bayesian algorithms).
-
-        Returns
-        -------
-        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-            Numbers in double precision, whatever the precision of X.
-        std : ndarray like y
-            Only with `return_std`, in the units of y.
-
-        Raises
-        ------
-        ValueError
-            If a task is unknown and `handle_unknown="error"`, or has classes of its own.
-        """
-        check_values(SWITCH, {"return_std": return_std}, "predict")
-        if return_std and _learns_classes(self):
-            raise ValueError("return_std is for regression; predict_proba has one for classes")
-        asked, learned = self._ask(X, groups)
-        classes = None if asked.tasks is None else asked.tasks.classes
-        predicted = learned.decode(learned.outputs(asked), asked.place, classes)
-        if not return_std:
-            return predicted
-        return predicted, learned.decode_std(learned.std(asked))
-
-    @available_if(_classifies)
-    def predict_proba(self, X, groups=None, return_std=False):
-        """Class probabilities of rows of adapted tasks.
-
-        Parameters
-        ----------
-        X, groups
-            As in `predict`.
-        return_std : bool, default=False
-            Also their posterior standard deviation (Bayesian algorithms).
-
-        Returns
-        -------
-        proba : ndarray of shape (n_rows, n_classes)
-            In the order of `classes_`; with groups, where each task has classes of its own,
-            in that of all adapted tasks' classes, sorted.
-        std : ndarray of shape (n_rows, n_classes)
-            Only with `return_std`.
-
-        Raises
-        ------
-        ValueError
-            If tasks have classes of their own, and the table of all their classes would take more
-            than 1 GiB: predict fewer rows at once, or one task's own classes, by `fit_adapt`
-            without groups or by `adapt`.
-        """
-        check_values(SWITCH, {"return_std": return_std}, "predict_proba")
-        asked, learned = self._ask(X, groups)
-        proba = learned.network.loss.mean(learned.outputs(asked))
-        std = learned.std(asked) if return_std else None
-        if proba.shape[1] == 1:
-            proba, std = both_classes(proba), std if std is None else np.tile(std, 2)
-        proba, std = (learned.in_columns(asked, part) for part in (proba, std))
-        return (proba, std) if return_std else proba
-
-    @available_if(_classifies)
-    def predict_log_proba(self, X, groups=None):
-        """Logarithm of `predict_proba`.
-
-        Parameters
-        ----------
-        X, groups
-            As in `predict`.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_rows, n_classes)
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X, groups))
-
-    @available_if(_regresses)
-    def predict_interval(self, X, groups=None, coverage=0.9):
-        """An interval for each row's target, with a guarantee over tasks.
-
-        If a task is like those of `fit`, exchangeable with them, the target of a row of it lies
-        between the bounds with a probability of `coverage` at least: on average over new tasks, not
-        in each of them. The bounds come from tasks that training held out, each learned from about
-        as many rows as the one that is asked (see Notes).
-
-        Parameters
-        ----------
-        X, groups
-            As in `predict`.
-        coverage : float, default=0.9
-            Above 0, at most 0.999; what lies between two thousandths counts as the higher.
-
-        Returns
-        -------
-        lower, upper : ndarrays of shape (n_rows,) or (n_rows, n_outputs)
-            Of counts, 0 at least. Of several outputs, each by itself has the coverage.
-
-        Raises
-        ------
-        ValueError
-            If training held no task out, as with `early_stopping=False` and in `partial_fit`, or
-            too few: N of them allow a coverage of N / (N + 1), so that 0.9 takes 9. As in
-            `predict`, too.
-
-        Notes
-        -----
-        The conformal method for rows in groups: of N tasks held out, each has a weight of
-        1 / (N + 1), spread evenly over its rows' residuals, and infinity has the same; the quantile
-        of level `coverage` is how far the bounds are from the prediction. Residuals are in units of
-        the predictive standard deviation where the algorithm has one, else of counts in those of
-        the root of the prediction, and of other targets as they are.
-
-        That is done for tasks learned from 0, 1, 2, 5, 10, 20, 50 and 100 rows, as long as 19 of
-        the tasks (or all) have more rows than that. Between two sizes the larger quantile counts,
-        beyond the last that one's. At each size, those tasks count that have more rows; where they
-        are too few for the coverage, the quantile is the next smaller size's or, if that is more,
-        their highest score.
-
-        The promise is for tasks that `fit` has not seen, nor an earlier one that `warm_start` went
-        on from. It would be proven to the digit if held-out tasks had no other work, and what
-        predicts were what they were held out from. But they also tell when training is to stop;
-        and with several members each is scored by those that it was held out from, whereas all
-        members together predict, in general better: bounds are then rather too wide.
-
-        References
-        ----------
-        Y. Lee, R. F. Barber, R. Willett. "Distribution-free inference with hierarchical data".
-        2023. https://arxiv.org/abs/2306.06342
-
-        A. Fisch, T. Schuster, T. Jaakkola, R. Barzilay. "Few-shot Conformal Prediction with
-        Auxiliary Tasks". ICML 2021. https://arxiv.org/abs/2102.08898
-        """
-        check_values(COVERAGE, {"coverage": coverage}, "predict_interval")
-        asked, learned = self._ask(X, groups)
-        return learned.interval(asked, coverage)
-
-    @available_if(_classifies)
-    def predict_set(self, X, groups=None, coverage=0.9):
-        """The classes that each row may have, with a guarantee over tasks.
-
-        If a task is like those of `fit`, exchangeable with them, the class of a row of it is in
-        the set with a probability of `coverage` at least: on average over new tasks. What
-        `predict_interval` says of tasks held out and of support sizes holds here, too; the score
-        of a row is 1 less the probability of its class. Where each task has classes of its own,
-        sizes are rows a class.
-
-        Parameters
-        ----------
-        X, groups
-            As in `predict`.
-        coverage : float, default=0.9
-            Above 0, at most 0.999.
-
-        Returns
-        -------
-        is_in_set : ndarray of shape (n_rows, n_classes) of bool
-            In the order of `predict_proba`'s columns. The most probable class is always in it.
-
-        Raises
-        ------
-        ValueError
-            As in `predict_interval` and `predict_proba`.
-
-        References
-        ----------
-        M. Sadinle, J. Lei, L. Wasserman. "Least Ambiguous Set-Valued Classifiers with Bounded
-        Error Levels". JASA 2019. https://arxiv.org/abs/1609.00451
-        """
-        check_values(COVERAGE, {"coverage": coverage}, "predict_set")
-        asked, learned = self._ask(X, groups)
-        return learned.in_columns(asked, learned.class_set(asked, coverage))
-
     def score(self, X, y=None, sample_weight=None, groups=None):
         """Accuracy, or R2, of predicted rows; of a task collection, of adaptation.
 
@@ -739,8 +552,8 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         X, y, groups
             Rows: `predict(X, groups)` is compared with y. A TaskCollection or a list of
             (X, y): every task is split into support and query, adapted and scored. The support
-            is its marked rows, else half of its rows, by `support_order`; a random split is the
-            same at every call, so that scores can be compared.
+            is its marked rows, else half of its rows (or blocks), by `support_order`; a random
+            split is the same at every call, so that scores can be compared.
         sample_weight : array-like of shape (n_rows,), default=None
             Of rows. It stands before `groups`, as scikit-learn's scores have it: pass both by name.
 
@@ -751,7 +564,7 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         now = self._as_fitted()
-        metric = accuracy_score if _learns_classes(now) else r2_score
+        metric = accuracy_score if learns_classes(now) else r2_score
         if is_rows(X):
             if y is None:
                 raise ValueError("score of rows requires y, got None")
@@ -769,16 +582,16 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             *(np.split(v, starts) for v in (tasks.y[found.row], found.predicted)), strict=True
         )
         scores = [
-            agreement(metric, *pair) for pair in pairs if len(pair[0]) > 1 or _learns_classes(now)
+            agreement(metric, *pair) for pair in pairs if len(pair[0]) > 1 or learns_classes(now)
         ]
         if not scores:
             raise ValueError("R2 needs a task with 2 or more query rows; found none")
         return float(np.mean(scores))
 
-    def _fit(self, X, y, groups, callbacks):
+    def _fit(self, X, y, groups, blocks, callbacks):
         """Fit; the checkpoint that is of no further use."""
         before = self._before_warm_start()
-        training = MetaTraining.set_up(self, X, y, groups, before)
+        training = MetaTraining.set_up(self, X, y, groups, blocks, before)
         ended = run(training, self.verbose, callbacks, partial(self._as_if_fitted, training))
         self._take(training)
         if self.adapt_training_tasks:
@@ -815,13 +628,13 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             why = shown(error, str) or "it was interrupted"
             warn(f"fit is done, but the training tasks were not adapted: {why}")
 
-    def _partial_fit(self, X, y, groups, classes):
+    def _partial_fit(self, X, y, groups, classes, blocks):
         served = getattr(self, "_served", None)
         before = None if served is None else served.learned
         if before is not None:
             before.encoder.check_same(self.estimator, **before.encoder.options)
             self._check_task_feature("partial_fit")
-        tasks = task_collection(self, X, y, groups, reset=before is None)
+        tasks = task_collection(self, X, y, groups, reset=before is None, blocks=blocks)
         if before is None:
             encoder, encoded, numbers = encode(self, tasks, classes=classes)
             random_state = check_random_state(self.random_state)
@@ -944,43 +757,6 @@ class MetaLearner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         """Encoded tasks, learned."""
         self._check_now("n_jobs")
         return self._served.learned.learn(encoded, self.n_jobs)
-
-    def _ask(self, X, groups):
-        """Rows to predict, encoded, and where their tasks are found; and what was meta-learned."""
-        check_is_fitted(self)
-        now = self._as_fitted()
-        served, (rows, groups) = now._served, query_rows(now, X, groups)
-        X = served.learned.encoder.features.transform(rows)
-        tasks = served.current if groups is None else served.known
-        if tasks is None:
-            place = np.full(len(X), UNKNOWN)
-        else:
-            place = np.zeros(len(X), int) if groups is None else tasks.find(groups)
-        if np.any(place == UNKNOWN):
-            now._check_unknown(groups, place)
-        return Asked(X, place, tasks), served.learned
-
-    def _check_unknown(self, groups, place):
-        """What is to be done about rows of unknown tasks: a warning, an error, or nothing."""
-        self._check_now("handle_unknown")
-        unknown = place == UNKNOWN
-        if groups is None:
-            what = "the rows name no task, and fit_adapt was given none without an id"
-            served = "" if self._served.known is None else "; pass groups, or their column"
-        else:
-            self._served.check_kinds(groups)
-            what = f"task {shown(groups[unknown][0])} was never adapted"
-            served = ""
-        if self.handle_unknown == "error":
-            raise ValueError(f"{what}; adapt it first{served}, or set handle_unknown='prior'")
-        if not self._served.learned.encoder.shared_labels:
-            raise ValueError(f"{what}, and the prior knows no classes: each task has its own")
-        if self.handle_unknown == "warn":
-            warn(
-                f"the prior predicts {np.count_nonzero(unknown)} of {len(place)} rows, as for a "
-                f"task of which nothing is known: {what}. Adapt it first by fit_adapt{served}; "
-                "handle_unknown='prior' says that the prior is meant"
-            )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

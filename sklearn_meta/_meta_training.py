@@ -80,13 +80,13 @@ class MetaTraining:
     checkpoint: Checkpoint | None
 
     @classmethod
-    def set_up(cls, meta, X, y, groups, before=None):
+    def set_up(cls, meta, X, y, groups, blocks=None, before=None):
         """As the parameters of a meta-learner have it.
 
         Parameters
         ----------
         meta : MetaLearner
-        X, y, groups
+        X, y, groups, blocks
             As in `MetaLearner.fit`.
         before : (Learned, Saved) or None
             What a warm start goes on from: the parameters that were kept, and where training
@@ -98,7 +98,8 @@ class MetaTraining:
         saved = None if checkpoint is None else checkpoint.load()
         random_state = _random_state(meta, saved or last)
         seed = copy.deepcopy(random_state)
-        source = task_source(meta, X, y, groups, random_state, reset=learned is None)
+        rows = {"groups": groups, "random_state": random_state, "blocks": blocks}
+        source = task_source(meta, X, y, **rows, reset=learned is None)
         encoder, encoded, numbers = encode(meta, source.tasks, learned)
         if source.is_rows:
             warn_of_one_task(source.tasks)
@@ -239,7 +240,14 @@ def encode_training(meta, tasks, encoder):
 
 def _learnable(meta, tasks, own_classes):
     """Tasks that can be adapted to, and the numbers of those to train on."""
-    numbers = np.flatnonzero(learnable(tasks, meta.n_shots, own_classes=own_classes))
+    if own_classes and not meta.stratify_shots:
+        raise ValueError(
+            "stratify_shots is False, but tasks have classes of their own, each of which takes "
+            "support rows: expected 'auto' or True"
+        )
+    by_class = meta.stratify_shots != "auto" and meta.stratify_shots
+    options = {"own_classes": own_classes, "by_class": by_class}
+    numbers = np.flatnonzero(learnable(tasks, meta.n_shots, **options))
     if own_classes:  # a task of one row has one class, which tells nothing apart
         return tasks.take(numbers), np.arange(len(numbers))
     return tasks, numbers
@@ -251,6 +259,7 @@ def episode_options(meta):
         "n_query": meta.n_query,
         "max_rows": meta.max_rows_per_task,
         "support_order": meta.support_order,
+        "stratify": meta.stratify_shots,
     }
 
 

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 from os import PathLike
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 
@@ -21,6 +22,7 @@ PARAMETER_CONSTRAINTS = {
     "n_query": [Interval(Integral, 1, None, closed="left"), None],
     "max_rows_per_task": [Interval(Integral, 2, None, closed="left"), None],
     "support_order": [StrOptions({"random", "first"})],
+    "stratify_shots": ["boolean", StrOptions({"auto"})],
     "meta_lr": [Interval(Real, 0, None, closed="neither")],
     "meta_batch_size": [Interval(Integral, 1, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -62,6 +64,9 @@ def check_parameters(meta):
             f"n_shots={shown(shots)} is no pair (low, high) of whole numbers, 0 <= low <= high"
         )
     check_estimator_parameter(meta.estimator)
+    stratify = meta.stratify_shots != "auto" and meta.stratify_shots
+    if stratify and not is_classifier(split_estimator(meta.estimator)[0]):
+        raise ValueError("stratify_shots=True is for classifiers, whose shots can be of each class")
     resolve_algorithm(meta.algorithm)
 
 

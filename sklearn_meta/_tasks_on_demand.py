@@ -98,11 +98,15 @@ class UnsureTasksOnDemand(TasksOnDemand):
         """Of tasks of a Bayesian head: one over the degrees of freedom of their distributions."""
         return self._ask("inverse_df", network, X, logit_mask)
 
+    def jointly(self, network, X, logit_mask=None):
+        """The only task at several rows at once, X (rows, features)."""
+        return (self._alone if self.ready is None else self.ready).jointly(network, X, logit_mask)
+
 
 def on_demand(learned, rows, adapted, ready=None):
     """Tasks on demand of the kind of `adapted`."""
     kind = UnsureTasksOnDemand if isinstance(adapted, PredictsStd) else TasksOnDemand
-    return kind(learned, replace(rows, is_support=None), ready)
+    return kind(learned, replace(rows, is_support=None, blocks=None), ready)
 
 
 def bytes_of(value):

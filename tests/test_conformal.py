@@ -96,7 +96,8 @@ def test_held_out_tasks_are_learned_from_exactly_as_many_rows(size, order, marke
         arrays = ragged_tasks(sizes, is_support=mark)
     found = _conformal._episodes(unseen_tasks(arrays, order), size, 3, np.random.RandomState(0))
     seen = []
-    for numbers, support, query in found:
+    for numbers, n_shots, support, query in found:
+        assert np.all(n_shots == size)
         for i, task in enumerate(numbers):
             rows, asked = (part.X[i, part.weight[i] > 0, 0] for part in (support, query))
             first, last = arrays.offsets[task], arrays.offsets[task + 1]

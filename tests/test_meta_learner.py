@@ -23,11 +23,12 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from sklearn_meta import MetaLearner, TaskCollection, _meta_training
+from sklearn_meta import MetaLearner, TaskCollection, _meta_learner, _meta_training
 from sklearn_meta.algorithms import ALGORITHMS, MAML, BayesianHead, Joint
 from sklearn_meta.datasets import Sinusoids
 from sklearn_meta.encoding import _input
 from sklearn_meta.tasks import NWayKShot, _collection
+from sklearn_meta.tasks._episodes import EpisodeSampler
 
 
 def by_collection(problem, algorithm):
@@ -1017,3 +1018,105 @@ def test_targets_far_from_0_are_predicted_as_well_in_single_precision(regression
         predicted.append(meta.fit_adapt(new_X, new_y).predict(new_X))
         assert_allclose(adapted.predict(new_X), predicted[-1], rtol=0, atol=1e-3)
     assert_allclose(*predicted, rtol=0, atol=0.1)
+
+
+def words(n_tasks=12, n_words=4, n_letters=5):
+    """Regression rows, their tasks and the word of each, rows of a word apart."""
+    rng = np.random.RandomState(0)
+    task = np.tile(np.arange(n_tasks), n_words * n_letters)
+    word = np.repeat(np.tile(np.arange(n_words), n_letters), n_tasks)
+    X = rng.normal(size=(len(task), 2))
+    return X, X[:, 0] + task, task, word
+
+
+def test_blocks_of_rows_are_those_of_a_collection(regression):
+    X, y, task, word = words()
+    tasks = TaskCollection.from_arrays(X, y, task, blocks=word.astype(str))
+    by_rows = regression.meta().fit(X, y, task, word)
+    by_tasks = regression.meta().fit(tasks)
+    assert_array_equal(by_rows.predict(X, task), by_tasks.predict(X, task))
+    without = regression.meta().fit(X, y, task)
+    assert np.abs(without.predict(X, task) - by_rows.predict(X, task)).max() > 1e-6
+    stepped = regression.meta().partial_fit(X, y, task, blocks=word)
+    assert_array_equal(
+        stepped.predict(X, task), regression.meta().partial_fit(tasks).predict(X, task)
+    )
+    for handed in (tasks, Sinusoids()):
+        with pytest.raises(ValueError, match="blocks must be None where X is"):
+            regression.meta().fit(handed, blocks=word)
+
+
+def test_a_task_of_one_block_is_as_one_of_one_row(regression):
+    X, y, task, word = words()
+    word[task == 3] = 0
+    with pytest.warns(UserWarning, match="1 of 12 tasks have one block, none that is both"):
+        meta = regression.meta(n_shots=2).fit(X, y, task, word)
+    assert 3 in meta.tasks_
+    with pytest.raises(ValueError, match="task 0 has one block, and no other task has more"):
+        regression.meta(n_shots=2).fit(X, y, task, np.zeros(len(X)))
+
+
+def test_score_of_a_collection_splits_no_block(regression, monkeypatch):
+    X, y, task, word = words()
+    tasks = TaskCollection.from_arrays(X, y, task, blocks=word)
+    meta, seen = regression.meta().fit(tasks), []
+    evaluate = _meta_learner.evaluate
+    monkeypatch.setattr(
+        _meta_learner, "evaluate", lambda *a, **k: seen.append(evaluate(*a, **k)) or seen[-1]
+    )
+    meta.score(tasks)
+    asked = np.isin(np.arange(tasks.n_rows), seen[0].row)
+    for block in set(zip(tasks.groups, tasks.blocks, strict=True)):
+        of_block = (tasks.groups == block[0]) & (tasks.blocks == block[1])
+        assert asked[of_block].all() or not asked[of_block].any()
+    assert asked.sum() == len(X) / 2
+
+
+def test_intervals_of_blocks_are_for_as_many_rows_as_these_have(regression):
+    X, y, task, word = words(n_tasks=40)
+    meta = regression.meta(early_stopping=True, n_members=1, validation_fraction=0.5)
+    learned = meta.fit(X, y, task, word)._served.learned
+    assert_allclose(learned.conformal.sizes, [0, 5, 10])
+
+
+@pytest.mark.parametrize("stratify", ["auto", True, False])
+def test_shots_are_of_each_class_if_it_is_said(multiclass, monkeypatch, stratify):
+    """Three rows, or three of each class."""
+    seen, draw = [], EpisodeSampler.draw
+    monkeypatch.setattr(EpisodeSampler, "draw", lambda *args: seen.append(draw(*args)) or seen[-1])
+    multiclass.meta(n_shots=2, stratify_shots=stratify, early_stopping=True).fit(multiclass.tasks)
+    for support, _ in seen:
+        n_rows = support.weight.sum(axis=1)
+        assert (n_rows > 2).any() if stratify is True else (n_rows == 2).all()
+
+
+def test_wrong_ways_to_stratify_are_named(multiclass, regression):
+    X, y, groups = multiclass.rows
+    with pytest.raises(ValueError, match="stratify_shots=True is for classifiers"):
+        regression.meta(stratify_shots=True).fit(regression.tasks)
+    own = replace(multiclass.tasks, shared_labels=False)
+    meta = multiclass.meta(shared_labels="auto", stratify_shots=False)
+    with pytest.raises(ValueError, match="stratify_shots is False, but tasks have classes of"):
+        meta.fit(own)
+    blocks = np.zeros(len(X))
+    blocks[: len(X) // 2] = 1
+    with pytest.raises(ValueError, match="has rows of several classes, so that shots cannot be"):
+        multiclass.meta(stratify_shots=True).fit(X, y, groups, blocks)
+    assert not hasattr(meta, "classes_")
+
+
+def test_few_rows_of_many_classes_are_no_news():
+    """scikit-learn would say that they look like numbers."""
+    rng = np.random.RandomState(0)
+    X, y, groups = rng.normal(size=(240, 2)), np.tile(np.arange(30), 8), np.repeat([0, 1], 120)
+    mlp = MLPClassifier(hidden_layer_sizes=(4,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        meta = MetaLearner(mlp, max_iter=1, early_stopping=False, random_state=0).fit(X, y, groups)
+        few = X[:25], y[:25]
+        assert len(meta.fit_adapt(*few).predict(X)) == len(X)
+        assert len(meta.adapt(*few).predict(X)) == len(X)
+        assert meta.score(*few) >= 0
+        assert meta.learner_.fit(*few).score(*few) >= 0
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        meta.fit_adapt(X[:25], X[:25, 0])

@@ -275,6 +275,25 @@ def test_groups_are_routed_through_a_pipeline(shared_problem):
     assert_allclose(scores, by_hand(meta, cv, X, y, groups))
 
 
+@asks_the_estimator
+def test_blocks_are_routed_through_a_pipeline(regression):
+    X, y, groups = regression.rows
+    blocks = np.random.RandomState(0).randint(4, size=len(X))
+    meta, cv = regression.meta(), KFold(3, shuffle=True, random_state=0)
+    expected = []
+    for train, test in cv.split(X):
+        fitted = clone(meta).fit(X[train], y[train], groups[train], blocks[train])
+        expected.append(fitted.score(X[test], y[test], groups=groups[test]))
+    with sklearn.config_context(enable_metadata_routing=True):
+        options = {"cv": cv, "params": {"groups": groups, "blocks": blocks}, "error_score": "raise"}
+        pipeline = make_pipeline("passthrough", meta)
+        scores = cross_validate(pipeline, X, y, **options)["test_score"]
+        by_column = MetaLearner(meta.estimator, task_feature=0).get_metadata_routing()
+        assert by_column.fit.requests["blocks"] is True
+    assert_allclose(scores, expected)
+    assert np.abs(np.array(expected) - by_hand(meta, cv, X, y, groups)).max() > 1e-6
+
+
 def test_groups_are_routed_to_scorers_by_name(multiclass):
     X, y, groups = multiclass.rows
     meta, cv = multiclass.meta(), KFold(3, shuffle=True, random_state=0)

@@ -1,7 +1,15 @@
 """The algorithms: each a way to learn a task from a handful of rows."""
 
 from .._compat import Interval, Options, StrOptions
-from ._base import AdaptedTasks, HeldOut, MetaAlgorithm, PredictsStd, extended_params
+from ._base import (
+    AdaptedTasks,
+    HeldOut,
+    Jointly,
+    MetaAlgorithm,
+    PredictsJointly,
+    PredictsStd,
+    extended_params,
+)
 from .bayesian_head import BayesianHead
 from .cavia import CAVIA
 from .deep_kernel_gp import DeepKernelGP
@@ -47,10 +55,12 @@ __all__ = [
     "ImplicitMAML",
     "Interval",
     "Joint",
+    "Jointly",
     "MetaAlgorithm",
     "MetaSGD",
     "NeuralProcess",
     "Options",
+    "PredictsJointly",
     "PredictsStd",
     "ProtoMAML",
     "Prototypes",

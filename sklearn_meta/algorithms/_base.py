@@ -59,6 +59,46 @@ class PredictsStd(Protocol):
         """
 
 
+class Jointly(Protocol):
+    """What a task says of several rows at once, in the units in which the network sees them."""
+
+    def draw(self, n_draws, generator, noise):
+        """Draws, (n_draws, rows, outputs): outputs before the link, or of squared error targets.
+
+        Parameters
+        ----------
+        n_draws : int
+        generator : numpy Generator
+        noise : bool
+            Whether targets of squared error have theirs.
+        """
+
+    def covariance(self):
+        """Of targets, noise and all, (rows, rows, outputs); in regression."""
+
+    def log_density(self, y):
+        """Of the targets y (rows, outputs) of these rows together, a float."""
+
+
+@runtime_checkable
+class PredictsJointly(Protocol):
+    """Adapted tasks that are distributions of functions."""
+
+    def jointly(self, network, X, logit_mask=None):
+        """The only task at rows X (rows, features).
+
+        Parameters
+        ----------
+        network : MLP
+        X : ndarray of shape (rows, features)
+        logit_mask : ndarray of shape (1, 1, outputs), default=None
+
+        Returns
+        -------
+        Jointly
+        """
+
+
 class HeldOut(NamedTuple):
     """Episodes of tasks from which these parameters were not trained, where any were held out."""
 
@@ -78,6 +118,8 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
     ----------
     losses : tuple of str
         Losses of the networks that it can learn with, of the class: by default all.
+    joint_losses : tuple of str
+        Those of them for which `learn` returns PredictsJointly, by default none.
     exact_gradient : bool
         Whether `meta_gradient` is the derivative of the loss that it returns, by default True.
         Where it is not, a method ``gradient_definition(network, params, support, query)`` gives
@@ -91,6 +133,7 @@ class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
     """
 
     losses = tuple(LOSSES)
+    joint_losses = ()
     exact_gradient = True
     row_order_matters = False
     most_rows = None

@@ -7,13 +7,18 @@ import numpy as np
 
 from .._ragged import PER_ROW, Joinable, as_offsets
 from ..network import (
+    ClassFactor,
+    ClassRows,
     TaskWeights,
     covariance_from_rows,
     factor_shape,
     output_covariance,
     precision_factor,
+    root_from_factor,
+    root_from_rows,
     variance_from_rows,
 )
+from ._joint_posterior import JointClasses, JointPosterior
 from ._task_noise import TaskNoise
 
 
@@ -127,6 +132,20 @@ class BayesianTasks(NamedTuple):
         inverse = 1 / self.degrees_of_freedom()[:, None] if network.loss.quadratic else 0
         return np.broadcast_to(inverse, (*X.shape[:2], network.n_outputs)).astype(X.dtype)
 
+    def jointly(self, network, X, logit_mask=None):
+        """The only task at several rows at once, X (rows, features): a JointPosterior."""
+        z = self.outputs(network, X[None], logit_mask)[0].astype(float)
+        Q = self._whiten(network, X[None])[0].astype(float)
+        if network.loss.coupled:
+            posterior = self._class_posterior(network, logit_mask)
+            return JointClasses(network.loss, z, Q, posterior)
+        if len(self.factors.rows):
+            root = root_from_factor(self._factor(network)[0], Q)
+        else:
+            rows = (part[0] for part in self._support_at_mode(network, None))
+            root = root_from_rows(network.loss, *rows, Q)
+        return JointPosterior(network.loss, z, root, self.noise)
+
     def _by_kind(self, function, network, X, logit_mask, width):
         """A function of those tasks that have a factor and of those that have none."""
         has_factor = self.factors.sizes > 0
@@ -164,24 +183,40 @@ class BayesianTasks(NamedTuple):
     def _covariance(self, network, X, logit_mask):
         """Of outputs over the noise, (tasks, rows, 1 or k), or if coupled (tasks, rows, k, k)."""
         Q = self._whiten(network, X)
-        if self.factors.sizes.any():
-            shape = factor_shape(network.loss, len(self.scale), network.n_outputs)
-            return output_covariance(self.factors.rows.reshape(-1, *shape), Q, network.n_outputs)
-        rows, weight = self._padded_support()
-        F = self._whiten(network, rows)
+        if network.loss.coupled:
+            posterior = self._class_posterior(network, logit_mask)
+            return posterior.covariance(Q[0].astype(float))[None].astype(Q.dtype)
+        if len(self.factors.rows):
+            return output_covariance(self._factor(network), Q, network.n_outputs)
+        F, mean, weight = self._support_at_mode(network, logit_mask)
         if network.loss.quadratic:
             return variance_from_rows(F, weight, Q)[..., None]
-        mean = network.loss.mean(self._exact_outputs(network, rows, logit_mask))
         return covariance_from_rows(network.loss, F, mean, weight, Q)
+
+    def _class_posterior(self, network, logit_mask):
+        """Of the only task."""
+        if len(self.factors.rows):
+            return ClassFactor(self._factor(network)[0, 0])
+        rows = (part[0].astype(float) for part in self._support_at_mode(network, logit_mask))
+        return ClassRows(*rows)
+
+    def _factor(self, network):
+        """(tasks, blocks, size, size), where all tasks have one."""
+        shape = factor_shape(network.loss, len(self.scale), network.n_outputs)
+        return self.factors.rows.reshape(-1, *shape)
+
+    def _support_at_mode(self, network, logit_mask):
+        """Whitened features, expected targets and weights of the support."""
+        rows, weight = self._padded_support()
+        F = self._whiten(network, rows)
+        return F, network.loss.mean(self._exact_outputs(network, rows, logit_mask)), weight
 
     def _factored(self, network, large, support):
         """These tasks with a factor instead of rows where there are many."""
         tasks = np.flatnonzero(large)
         some = self.take(tasks)
         mask = None if support.logit_mask is None else support.logit_mask[tasks]
-        rows, weight = some._padded_support()
-        mean = network.loss.mean(some._exact_outputs(network, rows, mask))
-        factor = precision_factor(network.loss, some._whiten(network, rows), mean, weight)
+        factor = precision_factor(network.loss, *some._support_at_mode(network, mask))
         _, blocks, size, _ = factor.shape
         return self._replace(
             support=self.support.select(np.repeat(~large, self.support.sizes)),

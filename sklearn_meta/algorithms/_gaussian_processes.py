@@ -9,7 +9,9 @@ import numpy as np
 
 from .._ragged import PER_ROW, Joinable, as_offsets, blocks
 from ..network import affine, solve
+from ._joint_posterior import JointPosterior
 from ._kernels import Kernel
+from ._task_noise import TaskNoise
 
 MAX_CELLS = 2**22  # of covariances at once
 
@@ -106,6 +108,20 @@ class GaussianProcesses(Joinable):
                 variance[block, rows] = self.kernel.variance(F[block, rows]) - explained
         std = np.sqrt(self.kernel.noise * (1 + np.maximum(variance, 0)))
         return np.repeat(std.astype(X.dtype, copy=False), network.n_outputs, axis=-1)
+
+    def jointly(self, network, X, logit_mask=None):
+        """The only task at several rows at once, X (rows, features): a JointPosterior."""
+        z = self.outputs(network, X[None])[0].astype(float)
+        F = network.hidden(self.layers, X[None])[-1]
+        index, root = self._rows(np.array([0]))
+        own = self.features[index]
+        cross = root * self.kernel.covariance(own, F)
+        covariance = self.kernel.covariance(F, F)
+        covariance -= cross.mT @ solve(_system(self.kernel, own, root), cross)
+        values, vectors = np.linalg.eigh(covariance)
+        rooted = np.sqrt(np.maximum(values, 0)) * vectors  # it may be singular
+        noise = TaskNoise.alike(np.full(network.n_outputs, self.kernel.noise), 1)
+        return JointPosterior(network.loss, z, rooted, noise)
 
     def with_gain(self, gain):
         return replace(self, gain=gain)

@@ -78,6 +78,7 @@ class BayesianHead(MetaAlgorithm):
     (20,)
     """
 
+    joint_losses = MetaAlgorithm.losses
     _parameter_constraints = {
         "init_precision": [Interval(Real, 0, None, closed="neither")],
         "linear_member": ["boolean"],

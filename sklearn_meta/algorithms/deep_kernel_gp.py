@@ -67,6 +67,7 @@ class DeepKernelGP(MetaAlgorithm):
     """
 
     losses = ("squared_error", "binary_log_loss", "log_loss")
+    joint_losses = ("squared_error",)
     most_rows = 2**14  # their covariances take 2 GiB
     _parameter_constraints = {
         "kernel": [StrOptions(set(KERNELS))],

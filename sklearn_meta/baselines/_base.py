@@ -1,6 +1,7 @@
 """The face that all baselines share: rows and tasks checked, tasks remembered, rows predicted."""
 
 import copy
+import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass, replace
 
@@ -52,7 +53,7 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
     _doc_link_module = "sklearn_meta"
     _doc_link_template = DOC_LINK
 
-    __metadata_request__fit = {"groups": True}
+    __metadata_request__fit = {"groups": True, "blocks": True}
     __metadata_request__predict = {"groups": True}
     __metadata_request__predict_proba = {"groups": True}
     __metadata_request__score = {"groups": True}
@@ -65,7 +66,7 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
     def __sklearn_is_fitted__(self):
         return "_served" in vars(self)
 
-    def fit(self, X, y=None, groups=None):
+    def fit(self, X, y=None, groups=None, blocks=None):
         """Learn from the rows of many tasks.
 
         Parameters
@@ -77,6 +78,9 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
             Targets of the rows; None where X is tasks.
         groups : array-like of shape (n_rows,), default=None
             The task each row belongs to. None: all are one task, without an id.
+        blocks : array-like of shape (n_rows,), default=None
+            Labels of rows that belong together, as in `MetaLearner.fit`: no episode of `Stacked`
+            splits them. To the other baselines they are rows.
 
         Returns
         -------
@@ -92,7 +96,7 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
         """
         self._check_parameters()
         fitted = copy.copy(self)
-        tasks = task_collection(fitted, X, y, groups, reset=True)
+        tasks = task_collection(fitted, X, y, groups, reset=True, blocks=blocks)
         tasks = replace(tasks, is_support=None)  # all rows are learned from
         fitted._take_targets(tasks)
         fitted._take_seed()
@@ -393,6 +397,14 @@ def check_estimator_parameter(estimator):
         )
     if not is_classifier(estimator) and not is_regressor(estimator):
         raise TypeError(f"estimator must be a regressor or a classifier, got {shown(estimator)}")
+
+
+def fit_rows(estimator, X, y):
+    """The estimator fitted. That few rows have many classes is meant: scikit-learn, which takes
+    these for numbers then, is not to say so."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes is", UserWarning)
+        return estimator.fit(X, y)
 
 
 def in_columns(proba, classes, among):

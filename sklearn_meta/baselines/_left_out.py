@@ -5,7 +5,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import GroupKFold
 
 from .._compat import safe_indexing
-from ._base import in_columns
+from ._base import fit_rows, in_columns
 
 N_FOLDS = 5
 
@@ -54,7 +54,7 @@ def fit_classes(estimator, X, y):
     """The estimator fitted; of rows of one class a model that predicts this."""
     if np.all(y == y[0]):
         return DummyClassifier().fit(np.zeros((len(y), 1)), y)
-    return estimator.fit(X, y)
+    return fit_rows(estimator, X, y)
 
 
 def probabilities(model, X, classes, **options):

@@ -9,7 +9,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from .._compat import safe_indexing
 from .._messages import shown
 from ..encoding import split_estimator
-from ._base import Baseline, in_columns
+from ._base import Baseline, fit_rows, in_columns
 
 FEW = 20  # rows; of fewer, each is taken as often to see whether it is their number
 
@@ -128,7 +128,7 @@ class Local(Baseline):
         return True
 
     def _fitted(self, X, y):
-        model = clone(self._final).fit(X, y)
+        model = fit_rows(clone(self._final), X, y)
         model.predict(safe_indexing(X, np.arange(1)))  # nearest neighbours are missed here first
         return model
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._base import Baseline
+from ._base import Baseline, fit_rows
 
 
 class Pooled(Baseline):
@@ -48,7 +48,7 @@ class Pooled(Baseline):
     """
 
     def _fit(self, tasks):
-        self.estimator_ = self._fresh().fit(tasks.X, tasks.y)
+        self.estimator_ = fit_rows(self._fresh(), tasks.X, tasks.y)
 
     def _learn(self, tasks):
         return np.empty((len(tasks), 0))

@@ -11,6 +11,7 @@ from .._compat import Interval, safe_indexing
 from .._ragged import as_offsets, within
 from ..encoding import split_estimator
 from ..tasks import TaskCollection
+from ..tasks._blocks import blocks_of
 from ..tasks._draws import draw_ordered
 from ._left_out import fit_classes, folds, task_of_row
 from ._mixed import Mixed
@@ -219,18 +220,23 @@ class Episodes:
 
     @classmethod
     def draw(cls, tasks, n_episodes, max_shots, random_state):
+        blocks = blocks_of(tasks)
+        units = tasks if blocks is None else tasks.select(blocks.is_first)
         task = np.repeat(np.arange(len(tasks)), n_episodes)
-        sizes = tasks.sizes[task]
+        sizes = units.sizes[task]
         shots = random_state.randint(np.minimum(max_shots, sizes - 1) + 1)
         n_query = np.minimum(sizes - shots, max(1, min(N_QUERY, MAX_ROWS // len(task))))
         counts = shots + n_query
         drawn = draw_ordered(sizes, counts, random_state) + np.repeat(
-            tasks.offsets[:-1][task], counts
+            units.offsets[:-1][task], counts
         )
         episode, is_support = (
             np.repeat(np.arange(len(task)), counts),
             within(counts) < np.repeat(shots, counts),
         )
+        if blocks is not None:
+            drawn, n_rows = blocks.rows_of(drawn)
+            episode, is_support = np.repeat(episode, n_rows), np.repeat(is_support, n_rows)
         return cls(
             task, drawn[is_support], episode[is_support], drawn[~is_support], episode[~is_support]
         )

@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from .._messages import shown
 from ..network import MLP
 from ..tasks._batch import TaskArrays
+from ..tasks._blocks import block_codes
 from ._features import Features
 from ._targets import ClassTargets, RegressionTargets
 
@@ -145,6 +146,7 @@ class Encoder:
             "X": X,
             "offsets": collection.offsets,
             "is_support": collection.is_support,
+            "blocks": block_codes(collection.blocks),
             "weight": None if weight is None else weight.astype(self.dtype),
         }
         if not self.is_classifier:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
 
 from .._arguments import check_array_like, check_length, check_no_dates, naming
@@ -49,15 +49,15 @@ class TaskSource:
     is_rows: bool = False
 
 
-def task_source(meta, X, y, groups, random_state, *, reset):
+def task_source(meta, X, y, groups, random_state, *, reset, blocks=None):
     """What `fit` was handed, checked: a TaskSource."""
     kind = kind_of(X)
     if kind != DISTRIBUTION:
         if kind == COLLECTION:
             _check_scorer(X)
-        tasks, _ = _collection(kind, meta, X, y, groups, reset)
+        tasks, _ = _collection(kind, meta, X, y, groups, reset, blocks)
         return TaskSource(tasks, is_rows=kind == "rows")
-    no_rows_besides(DISTRIBUTION, y, groups)
+    no_rows_besides(DISTRIBUTION, y, groups, blocks)
     training, held_out = _split_distribution(meta, X, random_state)
     tasks = _draw(meta, training, SAMPLE, random_state, reset=reset)
     validation = None if held_out is None else _draw(meta, held_out, SAMPLE, random_state)
@@ -110,12 +110,12 @@ def _draw(meta, distribution, n_tasks, random_state, reset=False):
     return task_collection(meta, tasks, reset=reset)
 
 
-def task_collection(meta, X, y=None, groups=None, *, reset=False):
+def task_collection(meta, X, y=None, groups=None, *, reset=False, blocks=None):
     """Rows, a list of (X, y) or a TaskCollection as a checked TaskCollection.
 
     Rows that name no task are one task with the id None.
     """
-    return _collection(kind_of(X), meta, X, y, groups, reset)[0]
+    return _collection(kind_of(X), meta, X, y, groups, reset, blocks)[0]
 
 
 def support_tasks(meta, X, y=None, groups=None, sample_weight=None):
@@ -198,12 +198,12 @@ def check_no_others(*others):
         check_length(name, values, 0, AS_X)
 
 
-def _collection(kind, meta, X, y, groups, reset):
+def _collection(kind, meta, X, y, groups, reset, blocks=None):
     """A checked TaskCollection, and where its rows stood in what was handed over."""
     if kind == DISTRIBUTION:
         raise ValueError(f"X must be rows or a task collection here, got {kind}")
     from_input = _from_rows if kind == "rows" else _from_tasks
-    collection, order = from_input(meta, X, y, groups, reset)
+    collection, order = from_input(meta, X, y, groups, reset, blocks)
     if not is_classifier(final_step(meta.estimator)):
         check_finite("y", collection.y, collection)
     empty = np.flatnonzero(collection.sizes == 0)
@@ -246,13 +246,13 @@ def _is_task(task):
     return isinstance(task, tuple) and len(task) == 2 and not np.isscalar(task[0])
 
 
-def _from_tasks(meta, X, y, groups, reset):
+def _from_tasks(meta, X, y, groups, reset, blocks):
     if meta.task_feature is not None:
         raise ValueError(
             f"task_feature={shown(meta.task_feature)} is for rows; a task collection has "
             "ids of its own"
         )
-    no_rows_besides("a task collection", y, groups)
+    no_rows_besides("a task collection", y, groups, blocks)
     collection = X if isinstance(X, TaskCollection) else TaskCollection.from_tasks(X)
     if len(collection) == 0 or collection.n_rows == 0:
         raise ValueError(f"X must hold at least one task with rows, got {collection!r}")
@@ -260,7 +260,7 @@ def _from_tasks(meta, X, y, groups, reset):
     return replace(collection, X=X, y=_check_y(meta, collection.y)), slice(None)
 
 
-def _from_rows(meta, X, y, groups, reset):
+def _from_rows(meta, X, y, groups, reset, blocks):
     if y is None:
         raise ValueError(
             f"This {type(meta).__name__} estimator requires y to be passed, but the target y is "
@@ -270,8 +270,9 @@ def _from_rows(meta, X, y, groups, reset):
     y = _check_y(meta, y)
     check_length("y", y, num_samples(rows), AS_X)
     if groups is None:
-        return TaskCollection(rows, y, np.array([0, len(y)]), np.array([None])), slice(None)
-    numbered = TaskCollection.from_arrays(rows, np.arange(len(y)), groups)
+        offsets, ids = np.array([0, len(y)]), np.array([None])
+        return TaskCollection(rows, y, offsets, ids, blocks=blocks), slice(None)
+    numbered = TaskCollection.from_arrays(rows, np.arange(len(y)), groups, blocks=blocks)
     return replace(numbered, y=y[numbered.y]), numbered.y
 
 
@@ -356,7 +357,9 @@ def _check_classes(y):
         raise ValueError(f"y has no class in row {row}: found {shown(y[row])}")
     check_array(y, ensure_2d=False, dtype=None, input_name="y")  # NaN is no class
     sorted_values(y, "y", "classes")
-    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y")
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(f"Unknown label type: {kind}. y must be classes, found {shown(y[0])}")
     return y
 
 
@@ -372,9 +375,9 @@ def _check_numbers(meta, y):
     return y
 
 
-def no_rows_besides(tasks, y, groups):
-    """Tasks bring their own targets and ids; `tasks` says what X is."""
-    for name, value in (("y", y), ("groups", groups)):
+def no_rows_besides(tasks, y, groups, blocks=None):
+    """Tasks bring their own targets, ids and blocks; `tasks` says what X is."""
+    for name, value in (("y", y), ("groups", groups), ("blocks", blocks)):
         if value is not None:
             raise ValueError(f"{name} must be None where X is {tasks}")
 

@@ -15,6 +15,7 @@ class RegressionTargets:
 
     def __init__(self, y, loss, normalize):
         Y = y.reshape(len(y), -1)  # (rows, outputs)
+        self.whole = bool((np.floor(Y) == Y).all())
         self.flat, self.log_link, self.n_outputs = y.ndim == 1, loss == "poisson", Y.shape[1]
         self.offset = np.zeros(self.n_outputs)
         self.scale = np.ones(self.n_outputs)
@@ -36,7 +37,11 @@ class RegressionTargets:
     def decode(self, mean):
         """Expected targets (rows, outputs) in the user's units and shape, in double precision:
         in single, a target of little variance far from 0 would be rounded to a few values."""
-        return self._shape(mean * self.scale + self.offset)
+        return self._shape(self.in_units(mean))
+
+    def in_units(self, mean):
+        """Expected targets (..., outputs) in the user's units."""
+        return mean * self.scale + self.offset
 
     def decode_std(self, std):
         return self._shape(std * self.scale)

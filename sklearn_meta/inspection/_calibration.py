@@ -98,7 +98,8 @@ class CalibrationDisplay:
             Unseen tasks, as `fit` takes them: a TaskCollection, or rows. Where rows are marked
             by `is_support`, the support is of these.
         n_shots : int, default=5
-            Support rows of a task, in classification of each class.
+            Support rows of a task, or blocks of a TaskCollection that has them; where tasks have
+            classes of their own, of each class.
         support_order : {"random", "first"}, default="random"
         random_state : int, RandomState or None, default=0
             Of the random support.

@@ -6,7 +6,7 @@ from .._messages import listed, shown
 from ..model_selection import few_shot_curve
 from ._plotting import COLOURS, GREY, merged, several_axes
 
-PARTS = "contestants", "n_shots", "scoring", "mean", "interval", "hurt"
+PARTS = "contestants", "n_shots", "unit", "scoring", "mean", "interval", "hurt"
 
 
 class FewShotCurveDisplay:
@@ -133,7 +133,7 @@ class FewShotCurveDisplay:
         self.hurt_lines_, self.hurt_bands_ = [], []
         if hurt:
             self._plot_hurt(scoring, line_kw, band_kw)
-        _number_axis(axes, result.n_shots)
+        _number_axis(axes, result.n_shots, result.unit)
         return self
 
     def _plot_curves(self, scoring, line_kw, band_kw):
@@ -155,7 +155,7 @@ class FewShotCurveDisplay:
 
     def _plot_hurt(self, scoring, line_kw, band_kw):
         labels = {
-            "prior": "worse than without the rows",
+            "prior": f"worse than without the {self.result.unit}s",
             "baseline": "worse than the best baseline",
         }
         for number, (against, label) in enumerate(labels.items()):
@@ -191,7 +191,7 @@ def _limits(interval):
     return lowest - margin, highest + margin
 
 
-def _number_axis(axes, n_shots):
+def _number_axis(axes, n_shots, unit):
     """Numbers of rows by their logarithm from the smallest on, and 0 as far below it."""
     positive = [n for n in n_shots if n > 0]
     for ax in axes:
@@ -199,4 +199,4 @@ def _number_axis(axes, n_shots):
         ax.set_xticks(n_shots, [str(n) for n in n_shots])
         ax.set_xticks([], minor=True)
         ax.margins(x=0.03)
-    axes[-1].set_xlabel("rows shown of an unseen task")
+    axes[-1].set_xlabel(f"{unit}s shown of an unseen task")

@@ -12,7 +12,7 @@ from .._learned import UNKNOWN, Asked, Learned
 from .._messages import listed, shown
 from .._meta_learner import MetaLearner
 from .._parameters import PARAMETER_CONSTRAINTS
-from ..algorithms import BayesianHead, PredictsStd
+from ..algorithms import PredictsStd
 from ..encoding import Encoded
 from ..encoding._input import as_handed, is_rows, task_collection
 from ..encoding._task_column import names_seen
@@ -60,13 +60,9 @@ def half_widths(learned, asked, levels):
     Of Student's t where the algorithm predicts one, of a Gaussian elsewhere.
     """
     quantiles = 0.5 + np.asarray(levels) / 2
-    if not isinstance(learned.algorithm, BayesianHead) or not learned.network.loss.quadratic:
+    inverse = learned.inverse_df(asked)[..., None]
+    if not inverse.any():
         return norm.ppf(quantiles)
-
-    def of(adapted, X, mask=None):
-        return adapted.inverse_df(learned.network, X, mask)
-
-    inverse = learned._answer(asked, of, lambda: learned._from_nothing(1)).astype(float)[..., None]
     with np.errstate(divide="ignore"):
         df = 1 / inverse
     return t.ppf(quantiles, df) * np.sqrt(1 - 2 * inverse)

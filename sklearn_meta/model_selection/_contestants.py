@@ -141,6 +141,9 @@ class Contestant:
         estimator, handed = quieted(clone(self.estimator)), self._handed(mask)
         if "groups" in handed and not takes_groups(estimator, "fit"):
             del handed["groups"]
+        has_blocks = "y" in handed and self.tasks.blocks is not None
+        if has_blocks and takes(estimator, "fit", "blocks"):
+            handed["blocks"] = self.tasks.blocks[mask]
         params = {name: self._cut(value, mask) for name, value in self.params.items()}
         return estimator.fit(**handed, **params)
 
@@ -186,8 +189,13 @@ def quieted(estimator):
 
 def takes_groups(estimator, method):
     """Whether a method can be told the task of each row."""
+    return takes(estimator, method, "groups")
+
+
+def takes(estimator, method, name):
+    """Whether a method can be told what is so called of each row."""
     if not hasattr(estimator, method):
         return False
     if get_config()["enable_metadata_routing"]:
-        return bool(get_routing_for_object(estimator).consumes(method, ["groups"]))
-    return "groups" in signature(getattr(estimator, method)).parameters
+        return bool(get_routing_for_object(estimator).consumes(method, [name]))
+    return name in signature(getattr(estimator, method)).parameters

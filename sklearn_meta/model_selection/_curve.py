@@ -57,7 +57,7 @@ class FewShotCurve(Cached):
     contestants : list of str
         The first is the one that is judged, the others are baselines.
     n_shots : tuple of int
-        Rows shown of each task.
+        Rows (or blocks) shown of each task.
     task_ids : ndarray of shape (n_tasks,)
         The tasks that were held out.
     n_query : ndarray of shape (n_tasks,)
@@ -69,6 +69,8 @@ class FewShotCurve(Cached):
     predictions : ndarray of shape (contestants, n_shots, n_repeats, n_rows[, n_outputs]) or None
         In the order of the rows that were handed over; NaN (None, for classes) where a row was not
         asked.
+    unit : {"row", "block"}, default="row"
+        What `n_shots` counts.
 
     Attributes
     ----------
@@ -92,6 +94,7 @@ class FewShotCurve(Cached):
     served: np.ndarray
     results: dict
     predictions: np.ndarray | None = None
+    unit: str = "row"
 
     @property
     def scoring(self):

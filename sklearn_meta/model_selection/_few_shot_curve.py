@@ -33,6 +33,7 @@ def few_shot_curve(
     y=None,
     *,
     groups=None,
+    blocks=None,
     n_shots=(0, 1, 2, 5, 10, 20),
     cv=None,
     n_repeats=5,
@@ -65,9 +66,12 @@ def few_shot_curve(
         Targets of the rows; None where X is tasks.
     groups : array-like of shape (n_rows,), default=None
         The task of each row; None where `estimator` has a `task_feature`, or X is tasks.
+    blocks : array-like of shape (n_rows,), default=None
+        Labels of rows that belong together, as in `MetaLearner.fit`, which is told, too. Shots
+        count blocks then, and a block is shown or judges. None where X is tasks.
     n_shots : int or sequence of int, default=(0, 1, 2, 5, 10, 20)
-        Rows shown of a task. A task serves a number of shots if it has one row more to judge by;
-        how many are too small is said.
+        Rows (or blocks) shown of a task. A task serves a number of shots if it has one more to
+        judge by; how many are too small is said.
     cv : int, splitter or iterable, default=None
         Of tasks: a number of folds, into which tasks are dealt at random; a splitter; or (train,
         test) numbers of tasks, in the order of their sorted ids. None: 5 folds.
@@ -96,7 +100,8 @@ def few_shot_curve(
         this says, if the estimator fails in every fold.
     params : dict, default=None
         Further arguments of the `fit` of `estimator`. What has an entry for each row is cut to the
-        rows that it is fitted to. ``{"groups": groups}`` is as `groups`.
+        rows that it is fitted to. ``{"groups": groups, "blocks": blocks}`` is as `groups` and
+        `blocks`.
     return_predictions : bool, default=False
         Keep all predictions in the result.
 
@@ -147,8 +152,12 @@ def few_shot_curve(
         if groups is not None:
             raise ValueError("params has groups, and so has the argument groups: pass one of them")
         groups = params.pop("groups")
+    if "blocks" in params:
+        if blocks is not None:
+            raise ValueError("params has blocks, and so has the argument blocks: pass one of them")
+        blocks = params.pop("blocks")
     random_state = check_random_state(random_state)
-    given = given_tasks(estimator, X, y, groups)
+    given = given_tasks(estimator, X, y, groups, blocks)
     scorers, shots = resolve_scoring(scoring, estimator), check_n_shots(n_shots)
     if "r2" in scorers.values():
         check_varies(given.tasks.y)
@@ -282,6 +291,7 @@ def _assembled(given, contestants, folds, trial, outcomes, error_score):
         served,
         {name: result.filled(served, error_score) for name, result in results.items()},
         _predictions(given, contestants, outcomes) if trial.keeps_predictions else None,
+        "row" if tasks.blocks is None else "block",
     )
 
 

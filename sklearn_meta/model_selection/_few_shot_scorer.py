@@ -43,8 +43,9 @@ def few_shot_scorer(
         A scorer of scikit-learn. None: "r2" or "accuracy". "r2" is of the rows of all tasks
         together; every other score is that of each task, and the mean over tasks.
     n_shots : int
-        Rows shown of each task. Tasks that have no more are left out of the score, and so are
-        those for which it is not defined (of "roc_auc", where all query rows are of one class).
+        Rows (or blocks) shown of each task. Tasks that have no more are left out of the score, and
+        so are those for which it is not defined (of "roc_auc", where all query rows are of one
+        class).
     n_repeats : int, default=1
         Draws of the rows that are shown of each task.
     support_order : {"random", "first"}, default="random"

@@ -71,7 +71,7 @@ class Given:
         }
 
 
-def given_tasks(estimator, X, y, groups, at_least=2):
+def given_tasks(estimator, X, y, groups, blocks=None, at_least=2):
     """Tasks from whatever was handed over, checked.
 
     Returns
@@ -79,12 +79,12 @@ def given_tasks(estimator, X, y, groups, at_least=2):
     Given
     """
     if is_rows(X):
-        given = _from_rows(estimator, X, y, groups)
+        given = _from_rows(estimator, X, y, groups, blocks)
     else:
         kind = kind_of(X)
         if kind == DISTRIBUTION:
             raise ValueError(f"X is {kind}: pass tasks of it, X.sample(200, random_state=0)")
-        no_rows_besides(kind, y, groups)
+        no_rows_besides(kind, y, groups, blocks)
         tasks = X if isinstance(X, TaskCollection) else TaskCollection.from_tasks(X)
         given = Given(tasks, None, True, np.arange(tasks.n_rows))
     tasks = given.tasks
@@ -118,7 +118,7 @@ def shots_by_class(stratify, estimator, tasks):
     return stratify
 
 
-def _from_rows(estimator, X, y, groups):
+def _from_rows(estimator, X, y, groups, blocks):
     check_array_like(X, "X")
     if y is None:
         raise ValueError("y must be the targets of the rows, got None; or X a task collection")
@@ -138,7 +138,7 @@ def _from_rows(estimator, X, y, groups):
                 f"groups must be None where task_feature={shown(column)} names the column of ids"
             )
         groups = ids
-    numbered = TaskCollection.from_arrays(bare, np.arange(num_samples(X)), groups)
+    numbered = TaskCollection.from_arrays(bare, np.arange(num_samples(X)), groups, blocks=blocks)
     order = numbered.y
     own_classes = is_classifier(estimator) and getattr(inner, "shared_labels", True) is False
     tasks = replace(numbered, y=as_array(y, "y")[order], shared_labels=not own_classes)

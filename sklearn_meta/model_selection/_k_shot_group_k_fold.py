@@ -1,5 +1,6 @@
 """KShotGroupKFold: folds over tasks in which each held-out task shows a few rows."""
 
+from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
@@ -32,7 +33,8 @@ class KShotGroupKFold(BaseCrossValidator):
     n_splits : int, default=5
         Folds.
     n_shots : int
-        Rows of a held-out task that are in the training rows; with `stratify` of each class. 0 is
+        Rows (or blocks, see `split`) of a held-out task that are in the training rows; with
+        `stratify` of each class. 0 is
         `GroupKFold` with tasks in random order.
     n_repeats : int, default=1
         How often all is dealt anew.
@@ -66,7 +68,7 @@ class KShotGroupKFold(BaseCrossValidator):
     [(9, 3), (9, 3), (9, 3)]
     """
 
-    __metadata_request__split = {"groups": True}
+    __metadata_request__split = {"groups": True, "blocks": True}
 
     def __init__(
         self,
@@ -90,7 +92,7 @@ class KShotGroupKFold(BaseCrossValidator):
             type(self).__name__,
         )
 
-    def split(self, X, y=None, groups=None):
+    def split(self, X, y=None, groups=None, blocks=None):
         """Row numbers of training and test rows.
 
         Parameters
@@ -100,6 +102,9 @@ class KShotGroupKFold(BaseCrossValidator):
             Of it the classes are taken, where shots are of each class.
         groups : array-like of shape (n_rows,)
             The task of each row.
+        blocks : array-like of shape (n_rows,), default=None
+            Labels of rows that belong together, as in `MetaLearner.fit`: shots count blocks then,
+            and no block is in the training and the test rows.
 
         Yields
         ------
@@ -109,9 +114,10 @@ class KShotGroupKFold(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If `groups` is missing, or has fewer tasks than `n_splits`.
+            If `groups` is missing, or has fewer tasks than `n_splits`; if shots are of each class,
+            and a block has rows of several.
         """
-        tasks, rows = self._tasks(X, y, groups)
+        tasks, rows = self._tasks(X, y, groups, blocks)
         random_state = check_random_state(self.random_state)
         task = np.repeat(np.arange(len(tasks)), tasks.sizes)
         for _ in range(self.n_repeats):
@@ -125,7 +131,7 @@ class KShotGroupKFold(BaseCrossValidator):
         """The number of pairs that `split` yields, `n_splits` times `n_repeats`."""
         return self.n_splits * self.n_repeats
 
-    def _tasks(self, X, y, groups):
+    def _tasks(self, X, y, groups, blocks):
         """Tasks of row numbers, with classes as targets, and their rows' places in X."""
         if groups is None:
             raise ValueError("groups must name the task of each row, got None")
@@ -135,7 +141,7 @@ class KShotGroupKFold(BaseCrossValidator):
             check_array_like(y, "y")
             check_length("y", y, n_rows, " as X has rows")
         numbers = np.arange(n_rows)
-        tasks = TaskCollection.from_arrays(numbers[:, None], numbers, groups)
+        tasks = TaskCollection.from_arrays(numbers[:, None], numbers, groups, blocks=blocks)
         if len(tasks) < self.n_splits:
             raise ValueError(f"n_splits={self.n_splits} needs as many tasks, found {len(tasks)}")
         return self._with_classes(tasks, y), tasks.X[:, 0]
@@ -146,7 +152,7 @@ class KShotGroupKFold(BaseCrossValidator):
             raise ValueError("stratify=True needs the classes of the rows, y is None")
         by_class = is_classes if self.stratify == "auto" else self.stratify
         y = np.ravel(y)[tasks.y] if by_class else np.zeros(tasks.n_rows, int)
-        return TaskCollection(tasks.X, y, tasks.offsets, tasks.task_ids)
+        return replace(tasks, y=y)
 
     def _shown(self, tasks, random_state):
         """Mask (rows,) of the rows that each task would show; of small tasks all but one."""
@@ -154,10 +160,11 @@ class KShotGroupKFold(BaseCrossValidator):
         supports = nested_supports(tasks, numbers, 1, self.support_order, True, random_state)
         small = np.count_nonzero(~supports.served[-1])
         if small:
+            units = "rows" if tasks.blocks is None else "blocks"
             of_class = " of a class" if len(np.unique(tasks.y)) > 1 else ""
             warn(
                 f"{small} of {len(tasks)} tasks have no more than n_shots={self.n_shots} "
-                f"rows{of_class}: they show all but one, which is the test"
+                f"{units}{of_class}: they show all but one, which is the test"
             )
         return supports.place[0] < supports.most
 

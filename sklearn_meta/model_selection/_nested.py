@@ -1,5 +1,6 @@
 """Nested supports: which rows of each task are shown, for several numbers of shots at once."""
 
+from dataclasses import replace
 from numbers import Integral
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from sklearn.utils import check_random_state
 from .._compat import Interval, StrOptions
 from .._messages import shown
 from .._ragged import within
+from ..tasks._blocks import blocks_of, check_one_class
 
 NEVER = np.iinfo(np.intp).max  # the place of a row that cannot be of a support
 SHOTS_CONSTRAINTS = {
@@ -59,6 +61,13 @@ class NestedSupports(NamedTuple):
         query = self.place[repeat] >= self.most if self.is_query is None else self.is_query
         return query & (self.most >= 0)
 
+    def of_rows(self, blocks):
+        """From those of blocks, each as a row, to those of their rows."""
+        per_block = self.task, self.most, self.is_query
+        task, most, is_query = (None if each is None else each[blocks.of_row] for each in per_block)
+        place = self.place[:, blocks.of_row]
+        return self._replace(task=task, place=place, most=most, is_query=is_query)
+
 
 def nested_supports(tasks, n_shots, n_repeats, support_order, stratify, random_state):
     """Supports of all tasks of a collection.
@@ -66,7 +75,8 @@ def nested_supports(tasks, n_shots, n_repeats, support_order, stratify, random_s
     Parameters
     ----------
     tasks : TaskCollection
-        Where it marks rows, supports are of these and the others are the query.
+        Where it marks rows, supports are of these and the others are the query. Where rows are in
+        blocks, shots are blocks.
     n_shots : tuple of int
         Ascending.
     n_repeats : int
@@ -79,7 +89,19 @@ def nested_supports(tasks, n_shots, n_repeats, support_order, stratify, random_s
     Returns
     -------
     NestedSupports
+
+    Raises
+    ------
+    ValueError
+        If shots are of each class, and a block has rows of several.
     """
+    blocks = blocks_of(tasks)
+    if blocks is not None:
+        if stratify:
+            check_one_class(tasks)
+        firsts = replace(tasks.select(blocks.is_first), blocks=None)
+        options = n_shots, n_repeats, support_order, stratify, random_state
+        return nested_supports(firsts, *options).of_rows(blocks)
     random_state = check_random_state(random_state)
     task = np.repeat(np.arange(len(tasks)), tasks.sizes)  # (rows,)
     stratum = _strata(task, tasks.y) if stratify else task

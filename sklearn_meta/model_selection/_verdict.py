@@ -13,10 +13,12 @@ def table_of(curve, name):
         [_cell(m, *ends) for m, ends in zip(*row, strict=True)]
         for row in zip(mean, interval, strict=True)
     ]
-    columns = [f"{k} rows" if k != 1 else "1 row" for k in curve.n_shots]
+    columns = [_rows(curve, k) for k in curve.n_shots]
     widths = [max(len(c), *(len(row[i]) for row in cells)) for i, c in enumerate(columns)]
     tasks = np.count_nonzero(curve.served.any(axis=0))
-    lines = [f"{name} on {tasks} held-out tasks, by rows shown, with 95% intervals over tasks"]
+    lines = [
+        f"{name} on {tasks} held-out tasks, by {curve.unit}s shown, with 95% intervals over tasks"
+    ]
     for who, row in [("", columns), *zip(curve.contestants, cells, strict=True)]:
         padded = (f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True))
         lines.append(f"{who:{width}}  " + "  ".join(padded))
@@ -39,7 +41,7 @@ def _headline(curve, name):
             *["each baseline"] * (pays in words),
         ]
         return (
-            f"Verdict: {who} pays from {_rows(pays)} on: it is better there than "
+            f"Verdict: {who} pays from {_rows(curve, pays)} on: it is better there than "
             f"{' and than '.join(rivals)}."
         )
     if not words:
@@ -47,28 +49,29 @@ def _headline(curve, name):
     if not words:
         return f"Verdict: none, for there is nothing to compare {who} with."
     if alone:
-        return _headline_alone(who, words)
+        return _headline_alone(curve, words)
     better, worse = ([k for k in words if words[k] == w] for w in ("better", "worse"))
     if better and worse:
         return (
-            f"Verdict: {who} is better than each baseline with {_list(better)}, but "
+            f"Verdict: {who} is better than each baseline with {_list(curve, better)}, but "
             f"{_losers(curve, name, worse)}"
         )
     if worse:
         return f"Verdict: {who} is not worth it: {_losers(curve, name, worse)}"
     if better and max(better) > 0:
         return (
-            f"Verdict: {who} is better than each baseline with {_list(better)}, but does not pay "
-            "from any number of rows on."
+            f"Verdict: {who} is better than each baseline with {_list(curve, better)}, but does "
+            f"not pay from any number of {curve.unit}s on."
         )
     shown = [k for k in words if k]
     if better and not shown:
         return (
-            f"Verdict: {who} is better than each baseline with {_list(better)}; no more were tried."
+            f"Verdict: {who} is better than each baseline with {_list(curve, better)}; no more "
+            "were tried."
         )
     return (
         f"Verdict: {who} is no better than the best baseline with "
-        f"{'any row' if shown else 'no row'} shown: take the simplest."
+        f"{'any' if shown else 'no'} {curve.unit} shown: take the simplest."
     )
 
 
@@ -78,13 +81,14 @@ def _words(curve, name, compared):
     return {k: p.word for k, p in found.items() if p is not None and p.word != "unknown"}
 
 
-def _headline_alone(who, words):
+def _headline_alone(curve, words):
     """Where there is no baseline, but no rows shown."""
+    who = curve.contestants[0]
     better = [k for k in words if words[k] == "better"]
     if better:
         return (
-            f"Verdict: {who} is better than no adaptation with {_list(better)}, but does not pay "
-            "from any number of rows on."
+            f"Verdict: {who} is better than no adaptation with {_list(curve, better)}, but does "
+            f"not pay from any number of {curve.unit}s on."
         )
     return f"Verdict: what {who} is shown of a task does not help it."
 
@@ -94,25 +98,25 @@ def _losers(curve, name, shots):
     best = {}
     for k in shots:
         best.setdefault(curve.best_baseline(k, name), []).append(k)
-    return "; ".join(f"{who} is better with {_list(ks)}" for who, ks in best.items()) + "."
+    return "; ".join(f"{who} is better with {_list(curve, ks)}" for who, ks in best.items()) + "."
 
 
 def _sentence(curve, name, number):
     """What was found at one number of shots."""
     k = curve.n_shots[number]
     if not curve.served[number].any():
-        return f"  {_rows(k)}: no task has as many, and one more to judge by."
+        return f"  {_rows(curve, k)}: no task has as many, and one more to judge by."
     parts = []
     if (rival := curve.against_baseline(k, name)) is not None:
         parts.append(_compared(rival, f"the best baseline, {curve.best_baseline(k, name)}"))
     if (prior := curve.against_prior(k, name)) is not None:
-        parts.append(_compared(prior, "no rows"))
+        parts.append(_compared(prior, f"no {curve.unit}s"))
         parts.append(_hurt(curve, name, k, rival is not None))
     found = "; ".join(filter(None, parts)) or "nothing to compare with"
     n_tasks = np.count_nonzero(curve.served[number])
     if n_tasks < len(curve.task_ids):
         found = f"of {n_tasks} {'task' if n_tasks == 1 else 'tasks'}, {found}"
-    return f"  {_rows(k)}: {found}."
+    return f"  {_rows(curve, k)}: {found}."
 
 
 def _compared(paired, other):
@@ -147,9 +151,11 @@ def _caveats(curve, name):
     lines = []
     for k, small in zip(curve.n_shots, curve.too_small, strict=True):
         if small and small < len(curve.task_ids):
-            lines.append(f"  {small} of {len(curve.task_ids)} tasks are too small for {_rows(k)}.")
+            lines.append(
+                f"  {small} of {len(curve.task_ids)} tasks are too small for {_rows(curve, k)}."
+            )
     failed = [
-        f"{who} ({_list(missing)})"
+        f"{who} ({_list(curve, missing)})"
         for number, who in enumerate(curve.contestants)
         if (missing := _failed(curve, name, number))
     ]
@@ -180,11 +186,11 @@ def _number(value):
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
 
 
-def _rows(k):
-    return "1 row" if k == 1 else f"{k} rows"
+def _rows(curve, k):
+    return f"{k} {curve.unit}" if k == 1 else f"{k} {curve.unit}s"
 
 
-def _list(shots):
+def _list(curve, shots):
     """ "1, 2 and 5 rows" """
     *first, last = map(str, shots)
-    return f"{', '.join(first)} and {last} rows" if first else _rows(int(last))
+    return f"{', '.join(first)} and {last} {curve.unit}s" if first else _rows(curve, int(last))

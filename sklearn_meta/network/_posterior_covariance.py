@@ -84,7 +84,7 @@ def output_covariance(factor, Q, n_outputs):
 
 
 def covariance_from_rows(loss, F, mean, weight, Q):
-    """`output_covariance` of the posterior given rows, of a loss that is not squared error.
+    """`output_covariance` of the posterior given rows, of a loss whose outputs do not compete.
 
     Fewer rows than features say nothing of what is orthogonal to all of them: there the posterior
     is the prior, and only in the space of the rows it takes a factor.
@@ -99,7 +99,7 @@ def covariance_from_rows(loss, F, mean, weight, Q):
 
     Returns
     -------
-    ndarray of shape (tasks, m, k, k), or (tasks, m, k)
+    ndarray of shape (tasks, m, k)
     """
     n_outputs, dtype = mean.shape[-1], Q.dtype
     if F.shape[1] >= F.shape[2]:
@@ -111,11 +111,7 @@ def covariance_from_rows(loss, F, mean, weight, Q):
     within = Q @ basis
     beside = np.maximum(np.vecdot(Q, Q) - np.vecdot(within, within), 0)  # (tasks, m)
     factor = precision_factor(loss, F @ basis, mean, weight)
-    covariance = output_covariance(factor, within, n_outputs)
-    if loss.coupled:
-        np.einsum("tmkk->tmk", covariance)[...] += beside[..., None]
-    else:
-        covariance = covariance + beside[..., None]
+    covariance = output_covariance(factor, within, n_outputs) + beside[..., None]
     return covariance.astype(dtype, copy=False)
 
 

@@ -70,6 +70,8 @@ class TaskArrays(Joinable):
     is_support : ndarray of shape (rows,) or None
     weight : ndarray of shape (rows,) or None
         A row of weight w counts as w rows; None: each as one.
+    blocks : ndarray of shape (rows,) of int or None
+        Numbers of the blocks within a task, whose rows are dealt together; None: one by one.
     """
 
     X: np.ndarray = field(metadata=PER_ROW)
@@ -79,6 +81,7 @@ class TaskArrays(Joinable):
     n_classes: np.ndarray | None = field(default=None, metadata=PER_TASK)
     is_support: np.ndarray | None = field(default=None, metadata=PER_ROW)
     weight: np.ndarray | None = field(default=None, metadata=PER_ROW)
+    blocks: np.ndarray | None = field(default=None, metadata=PER_ROW)
 
     @property
     def labels(self):

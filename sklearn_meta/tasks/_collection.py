@@ -9,6 +9,7 @@ from .._arguments import check_array_like, check_length, naming
 from .._compat import num_features, num_samples, safe_indexing
 from .._messages import listed, of_task, shown
 from .._ragged import PER_ROW, PER_TASK, Ragged, as_offsets
+from ._blocks import check_marked_whole, n_units
 from ._ids import as_array, as_keys, check_groups, kinds_of, sort_by_task
 
 
@@ -33,6 +34,10 @@ class TaskCollection(Ragged):
     is_support : ndarray of shape (n_rows,) of bool, default=None
         Rows that may serve as support; the others are query. None leaves it to the
         episodes.
+    blocks : ndarray of shape (n_rows,), default=None
+        Labels of rows that belong together, such as those of one word, visit or day: all rows of a
+        block go into the support, or all into the query. A label means something within its task
+        only. None: rows are dealt one by one.
     shared_labels : bool, default=True
         In classification: a label means the same in every task. False: every task has
         classes of its own.
@@ -58,6 +63,7 @@ class TaskCollection(Ragged):
     offsets: np.ndarray
     task_ids: np.ndarray = field(metadata=PER_TASK)
     is_support: np.ndarray | None = field(default=None, kw_only=True, metadata=PER_ROW)
+    blocks: np.ndarray | None = field(default=None, kw_only=True, metadata=PER_ROW)
     shared_labels: bool = field(default=True, kw_only=True)
 
     def __post_init__(self):
@@ -69,6 +75,7 @@ class TaskCollection(Ragged):
             "is_support": _check_marks(self.is_support),
         }
         n_rows = num_samples(fields["X"])
+        fields["blocks"] = check_blocks(self.blocks, n_rows)
         fields["offsets"] = _check_offsets(self.offsets, n_rows, len(fields["task_ids"]))
         for name in ("y", "is_support"):
             if fields[name] is not None:
@@ -78,9 +85,10 @@ class TaskCollection(Ragged):
                 f"shared_labels must be True or False, got {shown(self.shared_labels)}"
             )
         vars(self).update(fields)
+        check_marked_whole(self)
 
     @classmethod
-    def from_arrays(cls, X, y, groups, *, is_support=None, shared_labels=True):
+    def from_arrays(cls, X, y, groups, *, is_support=None, blocks=None, shared_labels=True):
         """Tasks from flat rows and the task each row belongs to.
 
         Parameters
@@ -91,6 +99,8 @@ class TaskCollection(Ragged):
             Task ids: numbers, text, dates, or other things that can be hashed and sorted. Rows
             of a task keep their order.
         is_support : array-like of shape (n_rows,) of bool, default=None
+        blocks : array-like of shape (n_rows,), default=None
+            Labels of rows that belong together, of whatever can be hashed.
         shared_labels : bool, default=True
 
         Returns
@@ -101,21 +111,34 @@ class TaskCollection(Ragged):
         Raises
         ------
         ValueError
-            If lengths differ or an id is missing.
+            If lengths differ, an id or a label of `blocks` is missing, or `is_support` marks a
+            block in part.
         """
         X, y, is_support = check_rows(X), _targets(y, "y"), _check_marks(is_support)
         task_ids, counts, order = sort_by_task(check_groups(groups, num_samples(X)))
         check_length("y", y, num_samples(X))
         if is_support is not None:
             check_length("is_support", is_support, num_samples(X))
+        blocks = check_blocks(blocks, num_samples(X))
         if order is not None:
             X, y = safe_indexing(X, order), y[order]
             is_support = None if is_support is None else is_support[order]
-        options = {"is_support": is_support, "shared_labels": shared_labels}
+            blocks = None if blocks is None else blocks[order]
+        options = {"is_support": is_support, "blocks": blocks, "shared_labels": shared_labels}
         return cls(X, y, as_offsets(counts), task_ids, **options)
 
     @classmethod
-    def from_frame(cls, df, *, task, target, features=None, is_support=None, shared_labels=True):
+    def from_frame(
+        cls,
+        df,
+        *,
+        task,
+        target,
+        features=None,
+        is_support=None,
+        blocks=None,
+        shared_labels=True,
+    ):
         """Tasks from a pandas or polars dataframe.
 
         Parameters
@@ -129,6 +152,8 @@ class TaskCollection(Ragged):
             The columns of features; None takes all the others.
         is_support : str, default=None
             The column that marks support rows.
+        blocks : str, default=None
+            The column of labels of rows that belong together.
         shared_labels : bool, default=True
 
         Returns
@@ -144,8 +169,13 @@ class TaskCollection(Ragged):
             If a column is not there, or no column is left for the features.
         """
         _check_frame(df)
-        columns, marks = list(df.columns), [] if is_support is None else [is_support]
-        asked = {"task": [task], "target": _names(target, "target"), "is_support": marks}
+        columns = list(df.columns)
+        asked = {
+            "task": [task],
+            "target": _names(target, "target"),
+            "is_support": [] if is_support is None else [is_support],
+            "blocks": [] if blocks is None else [blocks],
+        }
         for name, named in asked.items():
             _check_columns(name, named, columns)
         if features is None:
@@ -162,6 +192,7 @@ class TaskCollection(Ragged):
             np.asarray(df[target] if single else df[asked["target"]]),
             np.asarray(df[task]),
             is_support=None if is_support is None else np.asarray(df[is_support]),
+            blocks=None if blocks is None else np.asarray(df[blocks]),
             shared_labels=shared_labels,
         )
 
@@ -249,12 +280,22 @@ class TaskCollection(Ragged):
         return tasks
 
     def __repr__(self):
-        low, high = (self.sizes.min(), self.sizes.max()) if len(self) else (0, 0)
-        rows = low if low == high else f"{low}..{high}"
+        blocks = "" if self.blocks is None else f", blocks_per_task={_span(n_units(self))}"
         return (
             f"TaskCollection(n_tasks={len(self)}, n_rows={self.n_rows}, "
-            f"n_features={num_features(self.X)}, rows_per_task={rows})"
+            f"n_features={num_features(self.X)}, rows_per_task={_span(self.sizes)}{blocks})"
         )
+
+
+def check_blocks(blocks, n_rows):
+    """Labels of blocks as an array, one for each row."""
+    return None if blocks is None else check_groups(blocks, n_rows, "blocks", what="label")
+
+
+def _span(counts):
+    """The least and the most."""
+    low, high = (counts.min(), counts.max()) if len(counts) else (0, 0)
+    return low if low == high else f"{low}..{high}"
 
 
 def check_rows(X, name="X"):

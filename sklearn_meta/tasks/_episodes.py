@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._ragged import offsets_within, ragged_rows, runs, within
+from .._ragged import as_offsets, offsets_within, ragged_rows, runs, within
 from .._runtime import Cached
+from ._blocks import Blocks
 from ._draws import draw_ordered
 
 
@@ -16,6 +17,12 @@ class Dealt(NamedTuple):
     rows: np.ndarray  # (rows,), row numbers
     starts: np.ndarray  # (tasks,), where each task's begin in `rows`
     counts: np.ndarray  # (tasks,)
+    n_blocks: np.ndarray | None = None  # (tasks,), of each, where rows are dealt in blocks
+
+    @property
+    def n_units(self):
+        """What was dealt of each task, blocks or else rows, (tasks,)."""
+        return self.counts if self.n_blocks is None else self.n_blocks
 
     @property
     def all_rows(self):
@@ -46,31 +53,35 @@ class EpisodeSampler(Cached):
     Where tasks have classes of their own, these are numbered anew in each episode. The cost is
     of the rows that are drawn: of a large task, of which few are asked, few are touched.
 
+    Units are dealt: rows, or where the arrays have blocks, these, each as its first row. A block's
+    rows follow in the end.
+
     Parameters
     ----------
     arrays : TaskArrays
     n_shots : int, (int, int), "auto" or "half"
-        Support rows, in classification of each class; a pair or "auto" draws a size for
-        each task anew. "auto" is 0 to 20 rows of whatever class (of at least 4 classes, up
-        to 5 times their number, 100 at most); where tasks have classes of their own, 1 or more
-        of each.
-        "half" is half of the task's rows, or where tasks have classes of their own, of each
-        class's.
+        Units of the support, with `stratify` of each class; a pair or "auto" draws a size for
+        each task anew. "auto" is 0 to 20 (of at least 4 classes, up to 5 times their number, 100 at
+        most), with `stratify` as many in all; where tasks have classes of their own, 1 or more of
+        each. "half" is half of the task's, or of each class's.
     n_query : int or None
-        Query rows at most; None takes all that the support left.
+        Units of the query at most; None takes all that the support left.
     support_order : {"random", "first"}
         Whether the support is drawn or is the task's earliest rows.
     max_rows : int or None, default=None
         Rows of a task that its episode has at most, support and query together, from 2 on; None:
         any number. Of a larger task the query has `n_query` of them, but half at most if the
         support asks for the others; support rows that are too many are left out evenly by class.
-        The first rows are the task's own first, whatever the cap.
-    any_class : bool, default=False
-        Whether a number of shots, too, is of rows of whatever class, where classes are shared.
+        The first rows are the task's own first, whatever the cap. With blocks the cap is of these,
+        as many as would do if all were as large as the task's largest, but 2 at least.
+    stratify : bool or "auto", default="auto"
+        Whether shots are of each class, of which a block must then have one. "auto": where classes
+        are a task's own. Shared ones are taken as they come, so that adaptation is ready for a
+        support that lacks some.
     """
 
-    def __init__(self, arrays, n_shots, n_query, support_order, max_rows=None, any_class=False):
-        self.arrays, self.any_class = arrays, any_class or n_shots in ("auto", "half")
+    def __init__(self, arrays, n_shots, n_query, support_order, max_rows=None, stratify="auto"):
+        self.arrays, self.stratify = arrays, stratify
         self.n_shots, self.n_query, self.support_order = n_shots, n_query, support_order
         self.max_rows = max_rows
 
@@ -98,10 +109,12 @@ class EpisodeSampler(Cached):
 
     def deal_rows(self, tasks, random_state):
         """Rows of the given tasks: (support, query), each a `Dealt`."""
-        if self._any_row:
-            return self._deal_any(tasks, random_state)
-        support = self._deal_support(tasks, random_state)
-        return support, self._deal_query(tasks, support, random_state)
+        if self._any_unit:
+            dealt = self._deal_any(tasks, random_state)
+        else:
+            support = self._deal_support(tasks, random_state)
+            dealt = support, self._deal_query(tasks, support, random_state)
+        return dealt if self._blocks is None else tuple(map(self._in_rows, dealt))
 
     def split(self, random_state):
         """Masks (rows,) of the support and of the query, every task dealt once."""
@@ -112,31 +125,68 @@ class EpisodeSampler(Cached):
         return masks
 
     def n_most(self, tasks):
-        """Rows that an episode takes of each of the given tasks, at most."""
-        sizes = self.arrays.sizes[tasks]
+        """Rows that an episode takes of each of the given tasks, at most; in blocks, about."""
+        most = self._most_units(tasks)
+        if self._blocks is None:
+            return most
+        return most * self.arrays.sizes[tasks] / self.n_units[tasks]
+
+    def _most_units(self, tasks):
+        sizes = self.n_units[tasks]
         if self.max_rows is not None:
-            sizes = np.minimum(sizes, self.max_rows)
+            sizes = np.minimum(sizes, self._cap(tasks))
         if self.n_query is None or self.n_shots == "half":
             return sizes
         shots = self._most_shots() if self.n_shots == "auto" else np.max(self.n_shots)
         n_strata = self._n_classes if self._by_class else 1
         return np.minimum(sizes, shots * n_strata + self.n_query)
 
+    @cached_property
+    def _blocks(self):
+        arrays = self.arrays
+        return None if arrays.blocks is None else Blocks.of(arrays.offsets, arrays.blocks)
+
+    @cached_property
+    def _units(self):
+        """What is dealt, as arrays: all rows, or the first of each block."""
+        return self.arrays if self._blocks is None else self.arrays.select(self._blocks.is_first)
+
+    def _in_rows(self, dealt):
+        """Blocks that were dealt, as their rows."""
+        rows, sizes = self._blocks.rows_of(dealt.rows)
+        begin = as_offsets(sizes)
+        starts = begin[dealt.starts]
+        counts = begin[dealt.starts + dealt.counts] - starts
+        return Dealt(rows, starts, counts, dealt.counts)
+
     @property
-    def _any_row(self):
-        """Whether a task's support is any of its rows, whatever their place, class or mark."""
+    def n_units(self):
+        """What there is to be dealt of each task, blocks or else rows, (tasks,)."""
+        return self._units.sizes
+
+    @property
+    def largest_unit(self):
+        """Rows of the largest."""
+        return 1 if self._blocks is None else int(self._largest_blocks.max())
+
+    @property
+    def _any_unit(self):
+        """Whether a task's support is any of its units, whatever their place, class or mark."""
         return (
-            self.support_order == "random" and not self._by_class and self.arrays.is_support is None
+            self.support_order == "random" and not self._by_class and self._units.is_support is None
         )
 
     def _deal_any(self, tasks, random_state):
         """The first rows in a random order as support, the next as query."""
-        sizes, dealt = self.arrays.sizes[tasks], self.n_most(tasks)
+        sizes, dealt = self.n_units[tasks], self._most_units(tasks)
         places = draw_ordered(sizes, dealt, random_state)
-        rows = np.repeat(self.arrays.offsets[tasks], dealt) + places
+        rows = np.repeat(self._units.offsets[tasks], dealt) + places
         shots = np.minimum(self._draw_shots(dealt - 1, random_state), dealt - 1)
         n_support = np.minimum(shots, self._most_support(tasks))
-        starts, n_query = np.cumsum(dealt) - dealt, self._count_query(dealt - n_support, n_support)
+        starts, n_query = (
+            np.cumsum(dealt) - dealt,
+            self._count_query(tasks, dealt - n_support, n_support),
+        )
         return Dealt(rows, starts, n_support), Dealt(rows, starts + n_support, n_query)
 
     def _deal_support(self, tasks, random_state):
@@ -163,7 +213,7 @@ class EpisodeSampler(Cached):
         largest = np.zeros(n_tasks, int)  # of a task's strata
         np.maximum.at(largest, task, sizes)
         # unless the query rows are marked too, something must be left for them
-        most = largest - (self.arrays.is_support is None)
+        most = largest - (self._units.is_support is None)
         shots = np.minimum(self._draw_shots(most, random_state), most)[task]
         if self.n_shots == "half" and self._by_class:  # of each class, and one at least
             shots = np.maximum(sizes // 2, 1)
@@ -171,46 +221,59 @@ class EpisodeSampler(Cached):
 
     def _deal_query(self, tasks, support, random_state):
         """Any of the rows that the support left, or of those that are not marked for it."""
-        if self.arrays.is_support is not None:
+        if self._units.is_support is not None:
             return self._deal_unmarked(tasks, support.counts, random_state)
-        n_left = self.arrays.sizes[tasks] - support.counts
-        n_query = self._count_query(n_left, support.counts)
+        n_left = self.n_units[tasks] - support.counts
+        n_query = self._count_query(tasks, n_left, support.counts)
         places = draw_ordered(n_left, n_query, random_state)
         places = _among_all(places, n_query, n_left, self._places(tasks, support), support.counts)
-        rows = np.repeat(self.arrays.offsets[tasks], n_query) + places
+        rows = np.repeat(self._units.offsets[tasks], n_query) + places
         return Dealt(rows, np.cumsum(n_query) - n_query, n_query)
 
     def _places(self, tasks, dealt):
         """Of the rows dealt of tasks, task by task, the places within these, ascending."""
-        number = np.arange(len(tasks)) * len(self.arrays.X)  # a task may be there twice
+        number = np.arange(len(tasks)) * len(self._units.X)  # a task may be there twice
         rows = np.sort(np.repeat(number, dealt.counts) + dealt.all_rows)
-        return rows - np.repeat(number + self.arrays.offsets[tasks], dealt.counts)
+        return rows - np.repeat(number + self._units.offsets[tasks], dealt.counts)
 
     def _deal_unmarked(self, tasks, n_support, random_state):
         unmarked, offsets = self._unmarked
         sizes = np.diff(offsets)[tasks]
-        n_query = self._count_query(sizes, n_support)
+        n_query = self._count_query(tasks, sizes, n_support)
         places = np.repeat(offsets[tasks], n_query) + draw_ordered(sizes, n_query, random_state)
         return Dealt(unmarked[places], np.cumsum(n_query) - n_query, n_query)
 
-    def _count_query(self, n_left, n_support):
-        """Query rows of each task, of those that are left for it."""
+    def _count_query(self, tasks, n_left, n_support):
+        """Query units of each task, of those that are left for it."""
         n_query = n_left if self.n_query is None else np.minimum(n_left, self.n_query)
-        return n_query if self.max_rows is None else np.minimum(n_query, self.max_rows - n_support)
+        return (
+            n_query if self.max_rows is None else np.minimum(n_query, self._cap(tasks) - n_support)
+        )
 
     def _most_support(self, tasks):
-        """Support rows that each task can have beside its query, for `max_rows`."""
-        sizes = self.arrays.sizes[tasks]
+        """Support units that each task can have beside its query, for `max_rows`."""
+        sizes = self.n_units[tasks]
         if self.max_rows is None:
             return sizes
-        n_query = self.max_rows // 2
+        cap = self._cap(tasks)
+        n_query = cap // 2
         if self.n_query is not None:
-            n_query = min(n_query, self.n_query)
-        return np.where(sizes > self.max_rows, self.max_rows - n_query, sizes)
+            n_query = np.minimum(n_query, self.n_query)
+        return np.where(sizes > cap, cap - n_query, sizes)
+
+    def _cap(self, tasks):
+        """Units that an episode has of each task at most, for `max_rows`."""
+        if self._blocks is None:
+            return self.max_rows
+        return np.maximum(self.max_rows // self._largest_blocks[tasks], 2)
+
+    @cached_property
+    def _largest_blocks(self):
+        return self._blocks.largest()
 
     @cached_property
     def _strata(self):
-        arrays = self.arrays
+        arrays = self._units
         task = np.repeat(np.arange(len(arrays)), arrays.sizes)  # (rows,)
         rows, stratum, n_each = np.arange(len(task)), task, 1
         if arrays.is_support is not None:
@@ -226,8 +289,8 @@ class EpisodeSampler(Cached):
     @cached_property
     def _unmarked(self):
         """Row numbers of what is query, and where each task's begin (tasks + 1,)."""
-        mask = ~self.arrays.is_support
-        return np.flatnonzero(mask), offsets_within(self.arrays.offsets, mask)
+        mask = ~self._units.is_support
+        return np.flatnonzero(mask), offsets_within(self._units.offsets, mask)
 
     def _draw_shots(self, most, random_state):
         """A number of shots for each task."""
@@ -241,10 +304,11 @@ class EpisodeSampler(Cached):
 
     @property
     def _by_class(self):
-        """Whether shots are of each class: "auto" and "half" take shared labels as they come, so
-        that adaptation is ready for a support that lacks some."""
+        """Whether shots are of each class."""
         arrays = self.arrays
-        return arrays.labels is not None and (not self.any_class or arrays.n_classes is not None)
+        if self.stratify == "auto":
+            return arrays.n_classes is not None
+        return self.stratify and arrays.labels is not None
 
     @property
     def _n_classes(self):

@@ -11,8 +11,8 @@ KINDS = {"U": "text", "b": "truth values", "M": "dates", "m": "durations"} | dic
 )
 
 
-def check_groups(groups, n_rows, name="groups", each="row of X"):
-    """Task ids as an array, one for each row, none missing.
+def check_groups(groups, n_rows, name="groups", each="row of X", what="task id"):
+    """Task ids, or other labels, as an array, one for each row, none missing.
 
     Raises
     ------
@@ -32,9 +32,9 @@ def check_groups(groups, n_rows, name="groups", each="row of X"):
     missing = missing_values(groups)
     if missing.any():
         place = int(np.flatnonzero(missing)[0])
-        raise ValueError(f"{name} has no task id in {each.split()[0]} {place}")
+        raise ValueError(f"{name} has no {what} in {each.split()[0]} {place}")
     if groups.dtype == object:
-        _check_hashable(groups, name, each)
+        _check_hashable(groups, name, each, what)
     return groups
 
 
@@ -96,13 +96,13 @@ def _is_missing(value):
         return False
 
 
-def _check_hashable(groups, name, each):
+def _check_hashable(groups, name, each, what):
     for place, group in enumerate(groups):
         try:
             hash(group)
         except TypeError as error:
             raise ValueError(
-                f"{name} has {shown(group)} in {each.split()[0]} {place}, which is no task id: it "
+                f"{name} has {shown(group)} in {each.split()[0]} {place}, which is no {what}: it "
                 "cannot be hashed"
             ) from error
 

@@ -104,7 +104,7 @@ class DistributionStream:
     sample : callable
         ``(n_tasks, random_state) -> TaskArrays``.
     sampler_options : dict
-        Of `EpisodeSampler`: `n_shots`, `n_query`, `support_order`, `max_rows`.
+        Of `EpisodeSampler`: `n_shots`, `n_query`, `support_order`, `max_rows`, `stratify`.
     batch_size : int
     task_size : float, default=1
         Numbers in a task's X, on average, by which fewer tasks are drawn at once.

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
@@ -362,3 +364,13 @@ def test_several_outputs(baseline):
     found = made.fit(X, y, groups).predict(X, groups)
     columns = [make(baseline, Ridge()).fit(X, y[:, k], groups).predict(X, groups) for k in (0, 1)]
     np.testing.assert_allclose(found, np.column_stack(columns), rtol=1e-4)
+
+
+def test_few_rows_of_many_classes_are_no_news(baseline):
+    """scikit-learn would say that they look like numbers."""
+    rng = np.random.RandomState(0)
+    X, y, groups = rng.normal(size=(50, 2)), np.tile(np.arange(26), 2)[:50], np.repeat([0, 1], 25)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = baseline(GaussianNB()).fit(X, y, groups)
+        assert len(fitted.fit_adapt(X[:25], y[:25]).predict(X)) == 50

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 from scipy.special import logit
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -122,6 +123,38 @@ def test_episodes_split_tasks_into_support_and_query():
             [episodes.support[episodes.of_support == e], episodes.query[episodes.of_query == e]]
         )
         assert sorted(rows) == list(np.flatnonzero(task == episodes.task[e]))
+
+
+def test_episodes_split_no_block():
+    X, y, groups = intercepts()
+    word = np.random.RandomState(1).randint(4, size=len(y))
+    tasks = TaskCollection.from_arrays(X, y, groups, blocks=word)
+    episodes = Episodes.draw(tasks, 30, 10, np.random.RandomState(0))
+    for e in range(0, len(episodes.task), 97):
+        shown, asked = (
+            set(tasks.blocks[rows[of == e]])
+            for rows, of in (
+                (episodes.support, episodes.of_support),
+                (episodes.query, episodes.of_query),
+            )
+        )
+        of_task = tasks.blocks[tasks.groups == tasks.task_ids[episodes.task[e]]]
+        assert shown | asked == set(of_task)
+        assert not shown & asked
+        n_rows = np.sum(episodes.of_support == e) + np.sum(episodes.of_query == e)
+        assert n_rows == len(of_task)
+
+
+@pytest.mark.usefixtures("quick_mixed")
+def test_blocks_of_rows_are_those_of_a_collection():
+    X, y, groups = intercepts()
+    word = np.random.RandomState(1).randint(4, size=len(y))
+    stacked = Stacked(Ridge(), n_episodes=2, random_state=0)
+    by_rows = clone(stacked).fit(X, y, groups, word).predict(X, groups)
+    tasks = TaskCollection.from_arrays(X, y, groups, blocks=word)
+    assert np.array_equal(by_rows, clone(stacked).fit(tasks).predict(X, groups))
+    without = clone(stacked).fit(X, y, groups).predict(X, groups)
+    assert np.abs(by_rows - without).max() > 1e-6
 
 
 @pytest.mark.usefixtures("quick_mixed")

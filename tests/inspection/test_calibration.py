@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import make_problem
@@ -8,6 +10,7 @@ from sklearn.calibration import calibration_curve
 from sklearn_meta import TaskCollection
 from sklearn_meta._learned import Learned
 from sklearn_meta.inspection import CalibrationDisplay
+from sklearn_meta.inspection._tasks import learn_split
 from sklearn_meta.tasks._batch import TaskArrays
 
 pytestmark = pytest.mark.usefixtures("figures")
@@ -151,3 +154,16 @@ def test_a_single_row_is_judged_without_support(regression):
     with pytest.warns(UserWarning, match="1 of 2 tasks have one row"):
         display = CalibrationDisplay.from_estimator(meta, both)
     assert display.task_ids.tolist() == ["new"]
+
+
+def test_blocks_are_learned_from_whole(regression):
+    tasks = regression.tasks
+    word = np.random.RandomState(0).randint(3, size=tasks.n_rows)
+    tasks = replace(tasks, blocks=word)
+    meta = regression.meta().fit(tasks)
+    asked = learn_split(meta, tasks, 1, "random", 0).rows
+    blocks = list(zip(tasks.groups, word, strict=True))
+    of_query = {blocks[row] for row in asked}
+    assert sorted(asked) == [row for row, block in enumerate(blocks) if block in of_query]
+    counts = [len({w for g, w in set(blocks) - of_query if g == task}) for task in tasks.task_ids]
+    assert counts == [1] * len(tasks)

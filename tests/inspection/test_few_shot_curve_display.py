@@ -17,6 +17,7 @@ class Result:
 
     contestants: list = field(default_factory=lambda: ["MetaLearner", "pooled", "local"])
     n_shots: tuple = (0, 1, 5)
+    unit: str = "row"
     scoring: list = field(default_factory=lambda: ["r2", "neg_mae"])
 
     def __post_init__(self):

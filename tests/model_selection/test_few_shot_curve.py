@@ -505,3 +505,38 @@ def test_names_of_baselines_are_strings_and_none_is_lost():
     assert len(curve.contestants) == 3
     with pytest.raises(TypeError, match="names of baselines must be strings"):
         few_shot_curve(Pooled(Ridge()), X, y, baselines={1: Ridge()}, **options)
+
+
+class BlockRecorder(Recorder):
+    """It keeps the blocks that it is told, too."""
+
+    def fit(self, X, y, groups=None, blocks=None):
+        self.seen.append(("fit", sorted(X[:, 0].tolist()), list(blocks)))
+        return super().fit(X, y, groups)
+
+
+@pytest.mark.parametrize("as_param", [False, True])
+def test_blocks_are_shown_whole_and_told(as_param, monkeypatch):
+    monkeypatch.setattr(Recorder, "seen", [])
+    groups = np.repeat(np.arange(12), 12)
+    X, word = np.arange(144.0)[:, None], np.tile(np.arange(144) // 3 % 4, 1)
+    given = {"params": {"blocks": word}} if as_param else {"blocks": word}
+    curve = few_shot_curve(
+        BlockRecorder(), X, X[:, 0], groups=groups, **given, **OPTIONS | {"n_shots": (0, 2)}
+    )
+    assert "by blocks shown" in repr(curve)
+    assert "2 blocks: no different from no blocks" in repr(curve)
+    told = [each for each in Recorder.seen if each[0] == "fit"]
+    assert told
+    for _, rows, blocks in told:
+        assert blocks == word[np.array(rows, int)].tolist()
+    asked = [each for each in Recorder.seen if each[0] == "a"]
+    for _, support, query in asked:
+        shown, judging = ({(i // 12, i // 3) for i in map(int, part)} for part in (support, query))
+        assert not shown & judging
+        assert len(support) == 3 * len(shown)
+        assert len(query) == 3 * len(judging)
+    assert {len(support) for _, support, _ in asked} == {0, 4 * 2 * 3}
+    if as_param:
+        with pytest.raises(ValueError, match="params has blocks, and so has the argument blocks"):
+            few_shot_curve(BlockRecorder(), X, X[:, 0], groups=groups, blocks=word, **given)

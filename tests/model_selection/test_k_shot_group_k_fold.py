@@ -130,6 +130,22 @@ def test_groups_reach_it_by_routing(rows):
     np.testing.assert_array_equal(routed, expected)
 
 
+def test_no_block_is_in_the_training_and_the_test_rows(rows):
+    X, y, groups = rows
+    blocks = np.random.RandomState(0).randint(4, size=len(X))
+    cv, found = KShotGroupKFold(3, n_shots=1, random_state=0), []
+    for train, test in cv.split(X, y, groups, blocks):
+        shown, asked = (set(zip(groups[r], blocks[r], strict=True)) for r in (train, test))
+        assert not shown & asked
+        found.append(test)
+    assert len(np.concatenate(found))
+    with sklearn.config_context(enable_metadata_routing=True):
+        params = {"groups": groups, "blocks": blocks}
+        routed = cross_val_score(LinearRegression(), X, y, params=params, cv=cv)
+    splits = list(cv.split(X, y, groups, blocks))
+    np.testing.assert_array_equal(routed, cross_val_score(LinearRegression(), X, y, cv=splits))
+
+
 def test_cross_val_predict_takes_only_partitions(rows):
     X, y, groups = rows
     cv = KShotGroupKFold(3, n_shots=2, random_state=0)

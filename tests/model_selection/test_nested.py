@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -92,3 +94,33 @@ def test_n_shots_that_are_no_numbers_of_rows(wrong):
 def test_n_shots_are_sorted_and_each_is_once():
     assert check_n_shots([5, 0, 5]) == (0, 5)
     assert check_n_shots(np.int64(3)) == (3,)
+
+
+@settings(deadline=None)
+@given(sizes, shots, st.sampled_from(["random", "first"]), st.integers(0, 9))
+def test_blocks_are_shown_whole_and_counted(sizes, n_shots, order, seed):
+    rows = collection(sizes)
+    word = np.random.RandomState(seed).randint(4, size=rows.n_rows)
+    supports = nested_supports(replace(rows, blocks=word), n_shots, 2, order, False, seed)
+    task = np.repeat(np.arange(len(sizes)), sizes)
+    n_blocks = np.array([len(set(word[task == i])) for i in range(len(sizes))])
+    np.testing.assert_array_equal(supports.served, n_blocks > np.c_[list(n_shots)])
+    for repeat in range(supports.n_repeats):
+        for number, k in enumerate(n_shots):
+            support, query = supports.masks(number, repeat)
+            shown, asked = (set(zip(task[m], word[m], strict=True)) for m in (support, query))
+            assert not shown & asked
+            of_task = np.bincount([i for i, _ in shown], minlength=len(sizes))
+            np.testing.assert_array_equal(of_task, k * supports.served[number])
+            whole = np.array([block in shown for block in zip(task, word, strict=True)])
+            np.testing.assert_array_equal(support, whole)
+            if order == "first":
+                for i in np.flatnonzero(supports.served[number]):
+                    expected = list(dict.fromkeys(word[task == i]))[:k]
+                    assert {w for j, w in shown if j == i} == set(expected)
+
+
+def test_shots_of_each_class_need_blocks_of_one():
+    tasks = replace(collection([4], np.array([0, 1, 0, 0])), blocks=np.array([1, 1, 2, 3]))
+    with pytest.raises(ValueError, match="block 1 of task 0 has rows of several classes"):
+        nested_supports(tasks, (1,), 1, "random", True, 0)

@@ -405,3 +405,54 @@ def test_a_frame_with_two_columns_of_a_name():
     df = pd.DataFrame([[1.0, 2.0, 0]] * 2, columns=["y", "y", "t"])
     with pytest.raises(ValueError, match="df has more than one column called 'y'"):
         TaskCollection.from_frame(df, task="t", target="y")
+
+
+def make_in_blocks(**options):
+    blocks = ["w", "v", "w", "v", "v", "u"]
+    return TaskCollection.from_arrays(
+        np.zeros((6, 1)), np.arange(6), GROUPS, blocks=blocks, **options
+    )
+
+
+def test_blocks_stay_with_their_rows():
+    collection = make_in_blocks()
+    assert collection.blocks.tolist() == ["v", "v", "w", "w", "u", "v"]
+    assert collection[1:].blocks.tolist() == ["w", "w", "u", "v"]
+    assert collection.take([2, 0]).blocks.tolist() == ["v", "v", "v"]
+    assert collection.select(collection.y > 2).blocks.tolist() == ["v", "u", "v"]
+    assert pickle.loads(pickle.dumps(collection)).blocks.tolist() == collection.blocks.tolist()
+    assert repr(collection).endswith("rows_per_task=1..3, blocks_per_task=1..2)")
+    assert "blocks" not in repr(make_collection())
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_blocks_are_a_column(kind):
+    frame = {"task": GROUPS, "x": range(6), "y": range(6), "word": ["w", "v", "w", "v", "v", "u"]}
+    collection = TaskCollection.from_frame(kind(frame), task="task", target="y", blocks="word")
+    assert list(collection.X.columns) == ["x"]
+    assert collection.blocks.tolist() == make_in_blocks().blocks.tolist()
+    with pytest.raises(ValueError, match=r"blocks: no column \['line'\] in the dataframe"):
+        TaskCollection.from_frame(kind(frame), task="task", target="y", blocks="line")
+
+
+@pytest.mark.parametrize(
+    ("blocks", "match"),
+    [
+        ([1, 2], "blocks has length 2, expected 6|blocks has 2"),
+        (["w", None, "w", "v", "v", "u"], "blocks has no label in row 1"),
+        (np.array([[1]] * 6 + [None], object)[:6], "blocks has .* which is no label"),
+        (np.zeros((6, 2)), r"blocks has the shape \(6, 2\)"),
+    ],
+)
+def test_wrong_blocks_are_named(blocks, match):
+    with pytest.raises(ValueError, match=match):
+        TaskCollection.from_arrays(np.zeros((6, 1)), np.arange(6), GROUPS, blocks=blocks)
+
+
+def test_a_block_marked_in_part_is_named():
+    """The same label in another task is another block."""
+    marks = np.array([True, False, True, True, False, True])
+    assert make_in_blocks(is_support=marks).is_support.sum() == 4
+    marks[0] = False
+    with pytest.raises(ValueError, match="block 'w' of task 'b' has rows that is_support marks"):
+        make_in_blocks(is_support=marks)

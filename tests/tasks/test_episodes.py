@@ -117,7 +117,7 @@ def test_sizes_of_a_pair_auto_and_half(arrays, seed):
 @few_examples
 @given(classifications(), st.integers(0, 5), seeds)
 def test_support_has_as_many_rows_of_each_class(arrays, n_shots, seed):
-    sampler = EpisodeSampler(arrays, n_shots, None, "random")
+    sampler = EpisodeSampler(arrays, n_shots, None, "random", stratify=True)
     for rows, support, _ in draw_rows(sampler, drawn_tasks(arrays, seed), seed):
         there = np.bincount(arrays.labels[rows])
         expected = np.minimum(there, min(n_shots, there.max() - 1))
@@ -380,7 +380,7 @@ def test_a_cap_that_no_task_exceeds_changes_nothing(arrays, n_shots, n_query, or
 @given(classifications(), st.integers(1, 5), caps, seeds)
 def test_capped_support_is_as_even_by_class_as_can_be(arrays, n_shots, cap, seed):
     """No class has two rows less than another, unless it has no more."""
-    sampler = EpisodeSampler(arrays, n_shots, None, "random", cap)
+    sampler = EpisodeSampler(arrays, n_shots, None, "random", cap, stratify=True)
     for rows, support, _ in draw_rows(sampler, drawn_tasks(arrays, seed), seed):
         there = np.bincount(arrays.labels[rows])
         found = np.bincount(arrays.labels[support], minlength=len(there))
@@ -417,7 +417,7 @@ def test_capped_rows_are_drawn_uniformly_and_anew(batch, order):
 def test_query_rows_of_classes_are_drawn_uniformly_of_those_left(n_shots):
     """One class has nine rows of ten: so have the rows left, whatever the support is of."""
     labels = (np.arange(100) % 10 == 0).astype(int)
-    sampler = EpisodeSampler(make_arrays([100], labels), n_shots, 5, "random")
+    sampler = EpisodeSampler(make_arrays([100], labels), n_shots, 5, "random", stratify=True)
     _, query = sampler.draw(np.zeros(4000, int), np.random.RandomState(0))
     counts = np.bincount(query.X[..., 0].astype(int).ravel(), minlength=100)
     for code in (0, 1):
@@ -444,8 +444,8 @@ def test_thousands_of_rows_beside_one():
 
 @few_examples
 @given(classifications(), st.integers(0, 20), seeds)
-def test_shots_can_be_rows_of_any_shared_class(arrays, n_shots, seed):
-    sampler = EpisodeSampler(arrays, n_shots, None, "random", any_class=True)
+def test_shots_are_rows_of_any_shared_class(arrays, n_shots, seed):
+    sampler = EpisodeSampler(arrays, n_shots, None, "random")
     tasks = np.arange(len(arrays))
     support, query = sampler.draw(tasks, np.random.RandomState(seed))
     for task, size in enumerate(arrays.sizes):
@@ -459,11 +459,23 @@ def test_shots_can_be_rows_of_any_shared_class(arrays, n_shots, seed):
 @given(classifications(own=True), st.integers(1, 4), seeds)
 def test_shots_of_classes_of_a_tasks_own_are_of_each(arrays, n_shots, seed):
     tasks = np.arange(len(arrays))
-    any_class, by_class = (
-        EpisodeSampler(arrays, n_shots, None, "random", any_class=each).deal_rows(
+    auto, by_class = (
+        EpisodeSampler(arrays, n_shots, None, "random", stratify=each).deal_rows(
             tasks, np.random.RandomState(seed)
         )
-        for each in (True, False)
+        for each in ("auto", True)
     )
-    for found, expected in zip(any_class, by_class, strict=True):
+    for found, expected in zip(auto, by_class, strict=True):
         assert found.rows.tolist() == expected.rows.tolist()
+
+
+@pytest.mark.parametrize("n_outputs", [1, 4])
+def test_auto_shots_of_each_shared_class_are_few(n_outputs):
+    """0 to 20 rows in all, or 5 of each class, as many of one as of another."""
+    n_classes = max(2, n_outputs)
+    arrays = make_arrays([200], np.arange(200) % n_classes, n_outputs=n_outputs)
+    sampler = EpisodeSampler(arrays, "auto", None, "random", stratify=True)
+    support, _ = sampler.deal_rows(np.zeros(500, int), np.random.RandomState(0))
+    assert np.all(support.counts % n_classes == 0)
+    found = np.unique(support.counts // n_classes)
+    np.testing.assert_array_equal(found, np.arange(max(20, 5 * n_classes) // n_classes + 1))

@@ -1,0 +1,182 @@
+"""Several rows of a task at once: draws, covariances and joint densities."""
+
+import numpy as np
+from scipy.special import xlogy
+from scipy.stats import norm, t
+
+from ._learned import rule_out
+from ._messages import listed, of_task, shown
+from ._runtime import blas_threads, each_in_threads, quiet
+from .network import both_classes
+from .tasks._batch import one_hot
+
+LARGEST_COUNT = 1e18  # beyond, a whole number may overflow
+LOWEST = np.finfo(float).min / 8  # of outputs: finite, so that 0 times it is 0
+
+
+@quiet
+def sample(learned, asked, n_samples, seed, noise, n_jobs):
+    """Targets, or with no noise what is expected of them, (rows, ..., n_samples).
+
+    Every task has random numbers of its own: its draws do not depend on how the work is divided.
+
+    Parameters
+    ----------
+    learned : Learned
+    asked : Asked
+    n_samples : int
+    seed : int
+    noise : bool
+    n_jobs : int or None
+    """
+
+    def draw(numbered):
+        number, task = numbered
+        generator = np.random.default_rng([seed, number])
+        return _drawn(learned, asked, task, n_samples, generator, noise)
+
+    tasks = learned.each_task(asked)
+    with blas_threads():
+        parts = each_in_threads(draw, enumerate(tasks), n_jobs)
+    drawn = np.empty((len(asked.X), *parts[0].shape[1:]), np.result_type(*parts))
+    for task, part in zip(tasks, parts, strict=True):
+        drawn[task.rows] = part
+    wrong = drawn.dtype.kind == "f" and ~np.isfinite(drawn).all(axis=tuple(range(1, drawn.ndim)))
+    if np.any(wrong):
+        raise ValueError(
+            f"what is drawn for row {np.flatnonzero(wrong)[0]} of X is not finite, its features "
+            "are too far from those in training: scale them"
+        )
+    return drawn
+
+
+@quiet
+def covariance(learned, asked):
+    """Of the targets of rows of one task, (rows, rows) or (rows, rows, outputs)."""
+    if learned.network.loss_name not in learned.algorithm.joint_losses:
+        raise ValueError(f"return_cov=True: {no_functions(learned.algorithm)}")
+    tasks = learned.each_task(asked)
+    if len(tasks) > 1:
+        raise ValueError(
+            f"return_cov is of the rows of one task, X has rows of {len(tasks)}: ask for one "
+            "after the other"
+        )
+    with blas_threads():
+        found = _jointly(learned, asked, tasks[0]).covariance()
+    targets = learned.encoder.targets
+    found = found * targets.scale**2
+    return found[..., 0] if targets.flat else found
+
+
+@quiet
+def log_density(learned, asked, y, n_jobs):
+    """Joint log density of the targets y of each task's rows, (tasks,).
+
+    Parameters
+    ----------
+    learned : Learned
+    asked : Asked
+    y : ndarray of shape (rows,) or (rows, outputs)
+        In the user's terms.
+    n_jobs : int or None
+    """
+    tasks = learned.each_task(asked)
+    score = _score_of_classes if learned.encoder.is_classifier else _score
+    with blas_threads():
+        found = each_in_threads(
+            lambda task: score(learned, asked, task, y[task.rows]), tasks, n_jobs
+        )
+    return np.array(found, float)
+
+
+@quiet
+def expected_log_density(learned, asked):
+    """Of each row by itself, (rows,): minus the entropy of its predictive distribution."""
+    mean = learned.network.loss.mean(learned.outputs(asked)).astype(float)
+    if learned.encoder.is_classifier:
+        proba = both_classes(mean) if mean.shape[1] == 1 else mean
+        return xlogy(proba, proba).sum(axis=1)
+    std = learned.std(asked).astype(float)
+    with np.errstate(divide="ignore"):
+        df = 1 / learned.inverse_df(asked)
+    unit = std * learned.encoder.targets.scale * np.where(df < np.inf, np.sqrt(1 - 2 / df), 1)
+    entropy = np.where(df < np.inf, t.entropy(df), norm.entropy()) + np.log(unit)
+    return -entropy.sum(axis=1)
+
+
+def no_functions(algorithm):
+    """Why there are no draws, covariances and densities."""
+    return (
+        f"{algorithm} knows no distribution of functions; BayesianHead does, and in regression "
+        "DeepKernelGP"
+    )
+
+
+def _jointly(learned, asked, task):
+    return task.adapted.jointly(learned.network, asked.X[task.rows], task.mask)
+
+
+def _drawn(learned, asked, task, n_samples, generator, noise):
+    """Draws of a task's rows, in the user's terms."""
+    posterior = _jointly(learned, asked, task)
+    z = posterior.draw(n_samples, generator, noise)  # (n_samples, rows, outputs)
+    loss, targets = learned.network.loss, learned.encoder.targets
+    if learned.encoder.is_classifier:
+        proba = loss.mean(z if task.ruled_out is None else rule_out(z, task.ruled_out))
+        if proba.shape[-1] == 1:
+            proba = both_classes(proba)
+        if noise:
+            return _labels(proba, task.classes, generator)
+        some = asked._replace(X=asked.X[task.rows], place=asked.place[task.rows])
+        return learned.in_columns(some, np.moveaxis(proba, 0, -1))
+    values = targets.in_units(loss.mean(z))
+    if noise and not loss.quadratic:
+        dispersion = posterior.noise.variance[0] * targets.scale
+        values = _around(values, dispersion, targets.whole, generator)
+    values = np.moveaxis(values, 0, -1)  # (rows, outputs, n_samples)
+    return values[:, 0] if targets.flat else values
+
+
+def _labels(proba, classes, generator):
+    """Of probabilities (n_samples, rows, classes), a class each, (rows, n_samples)."""
+    below = np.cumsum(proba, axis=-1)
+    chosen = generator.random(below.shape[:2])[..., None] * below[..., -1:] < below
+    return classes[chosen.argmax(axis=-1)].T
+
+
+def _around(mean, dispersion, whole, generator):
+    """Numbers not below 0 of these means, and of the variances `dispersion * mean`.
+
+    Whole numbers are negative-binomial, or where that has more variance, Poisson; others gamma.
+    """
+    if not whole:
+        return dispersion * generator.gamma(mean / dispersion)
+    excess = np.broadcast_to(dispersion - 1, mean.shape)
+    over = excess > 0
+    rate = mean.copy()
+    rate[over] = excess[over] * generator.gamma(mean[over] / excess[over])
+    countable = rate < LARGEST_COUNT
+    return np.where(countable, generator.poisson(np.where(countable, rate, 0)), np.inf)
+
+
+def _score(learned, asked, task, y):
+    targets, posterior = learned.encoder.targets, _jointly(learned, asked, task)
+    unit = len(y) * np.log(targets.scale).sum()
+    return posterior.log_density(targets.encode(y, float)) - unit
+
+
+def _score_of_classes(learned, asked, task, y):
+    posterior, ruled_out = _jointly(learned, asked, task), task.ruled_out
+    possible = task.classes if ruled_out is None else task.classes[~ruled_out]
+    strange = np.flatnonzero(~np.isin(y, possible))
+    if len(strange):
+        raise ValueError(
+            f"{of_task('y', task.id)} has the class {shown(y[strange[0]])}, which the task does "
+            f"not have; expected one of [{listed(possible)}]"
+        )
+    if len(possible) == 1:
+        return 0.0
+    if ruled_out is not None:
+        posterior = posterior._replace(z=rule_out(posterior.z, ruled_out, LOWEST))
+    codes = np.searchsorted(task.classes, y)
+    return posterior.log_density(one_hot(codes[None], learned.network.n_outputs, float)[0])
