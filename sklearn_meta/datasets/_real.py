@@ -77,7 +77,7 @@ def load_vowels():
     return TaskCollection.from_arrays(X, vowel, speaker, is_support=first)
 
 
-def load_languages(*, return_words=False):
+def load_languages(*, return_families=False):
     """Words of languages, letter by letter.
 
     A task is a language, a row a place in one of its words. Features: the `LETTERS_BEFORE`
@@ -88,19 +88,17 @@ def load_languages(*, return_words=False):
 
     Parameters
     ----------
-    return_words : bool, default=False
-        Whether the word that each row is from, and the family of each task, is given, too.
+    return_families : bool, default=False
+        Whether the family of each task is given, too.
 
     Returns
     -------
     tasks : TaskCollection
-        Task ids are the codes of languages in Unicode CLDR.
-    words : ndarray of shape (n_rows,)
-        The number of each row's word within its language, ascending. Only if `return_words`.
+        Task ids are the codes of languages in Unicode CLDR; `blocks` numbers the words.
     families : ndarray of shape (n_tasks,)
         The family of each language as ISO 639-5 has it: `GroupKFold` over tasks holds whole
         families out, as random folds of languages do not: Spanish gives Galician away. Only if
-        `return_words`.
+        `return_families`.
 
     Notes
     -----
@@ -122,11 +120,9 @@ def load_languages(*, return_words=False):
     lengths = [np.array([len(word) + 1 for word in words]) for words in texts]
     rows = _places([word for words in texts for word in words])  # (n_rows, LETTERS_BEFORE + 1)
     groups = np.repeat(languages, [sum(each) for each in lengths])
-    tasks = TaskCollection.from_arrays(rows[:, :-1], rows[:, -1], groups)
-    if not return_words:
-        return tasks
-    words = np.concatenate([np.repeat(np.arange(len(each)), each) for each in lengths])
-    return tasks, words, np.array(families)
+    blocks = np.concatenate([np.repeat(np.arange(len(each)), each) for each in lengths])
+    tasks = TaskCollection.from_arrays(rows[:, :-1], rows[:, -1], groups, blocks=blocks)
+    return (tasks, np.array(families)) if return_families else tasks
 
 
 def _shuffled(words, language):

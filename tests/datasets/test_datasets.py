@@ -160,7 +160,7 @@ def spelled(X, y):
 
 
 def test_languages_are_words_letter_by_letter():
-    tasks, words, families = load_languages(return_words=True)
+    tasks, families = load_languages(return_families=True)
     assert len(tasks) == len(families) > 170
     family = dict(zip(tasks.task_ids.tolist(), families.tolist(), strict=True))
     assert [family[each] for each in ("de", "en", "es", "gl", "eu", "sw")] == [
@@ -170,7 +170,7 @@ def test_languages_are_words_letter_by_letter():
     assert {"adangme", "allemand"} <= set(french)
     assert len(set(french)) == len(french) == 330
     assert french != sorted(french)
-    number = words[tasks.groups == "fr"]
+    number = tasks.blocks[tasks.groups == "fr"]
     np.testing.assert_array_equal(number, np.repeat(np.arange(330), [len(w) + 1 for w in french]))
     again = load_languages()
     np.testing.assert_array_equal(again.X, tasks.X)
