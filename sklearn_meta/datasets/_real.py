@@ -104,14 +104,15 @@ def load_languages(*, return_families=False):
     -----
     Source: the names of Unicode CLDR (https://cldr.unicode.org), Copyright 2004-2025 Unicode,
     Inc., Unicode License v3 (it comes along, beside the data), by way of Babel 2.19, in Latin
-    letters by anyascii. The families were added by hand. `benchmarks/language_names.py` made the
+    letters by anyascii. The families were added by hand. `benchmarks/_language_names.py` made the
     file, and says what is left out.
 
     Examples
     --------
     >>> from sklearn_meta.datasets import load_languages
     >>> load_languages()
-    TaskCollection(n_tasks=203, n_rows=516563, n_features=8, rows_per_task=855..3370)
+    TaskCollection(n_tasks=203, n_rows=516563, n_features=8, rows_per_task=855..3370,
+        blocks_per_task=140..330)
     """
     lines = [line.split() for line in _text("languages.txt.gz").splitlines()]
     lines.sort()  # as the tasks of a collection are, by id

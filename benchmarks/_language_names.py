@@ -1,7 +1,7 @@
 """Make `languages.txt.gz`, which `sklearn_meta.datasets.load_languages` reads.
 
     pip install babel==2.19.0 anyascii==0.3.3
-    python benchmarks/language_names.py languages.txt.gz
+    python benchmarks/_language_names.py languages.txt.gz
 
 Names of territories and languages in the languages of Unicode CLDR, by way of Babel, in Latin
 letters by anyascii. Languages whose script leaves vowels out (Arabic, Hebrew, Syriac) are left
