@@ -101,7 +101,8 @@ def evidence(places, pool, y, word, is_shown):
     """What the words shown, and the languages of a pool, say of each row of a task.
 
     Of a row that is shown it is said without its word: the words are dealt into `N_PARTS`, and
-    what is said of a part is learned from the others.
+    what is said of a part is learned from the others. (The mixture's weights for a part are by
+    how well each component says the other parts, these from all that is shown but themselves.)
 
     Parameters
     ----------
