@@ -109,7 +109,7 @@ def test_what_a_gaussian_process_expects_of_its_density(regression):
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])
 def test_what_a_classifier_expects_of_its_density_is_minus_its_entropy(kind):
     problem = make_problem(kind)
-    meta, (X, _) = fitted_to(shared_problem), shared_problem.new
+    meta, (X, _) = fitted_to(problem), problem.new
     proba = meta.predict_proba(X)
     np.testing.assert_allclose(
         meta.score_samples(X), (proba * np.log(proba)).sum(axis=1), rtol=1e-5
