@@ -131,7 +131,7 @@ def _drawn(learned, asked, task, n_samples, generator, noise):
         return learned.in_columns(some, np.moveaxis(proba, 0, -1))
     values = targets.in_units(loss.mean(z))
     if noise and not loss.quadratic:
-        dispersion = posterior.noise.variance[0] * targets.scale
+        dispersion = posterior.dispersion * targets.scale
         values = _around(values, dispersion, targets.whole, generator)
     values = np.moveaxis(values, 0, -1)  # (rows, outputs, n_samples)
     return values[:, 0] if targets.flat else values
@@ -176,7 +176,6 @@ def _score_of_classes(learned, asked, task, y):
         )
     if len(possible) == 1:
         return 0.0
-    if ruled_out is not None:
-        posterior = posterior._replace(z=rule_out(posterior.z, ruled_out, LOWEST))
+    mask = None if ruled_out is None else np.where(ruled_out, LOWEST, 0)
     codes = np.searchsorted(task.classes, y)
-    return posterior.log_density(one_hot(codes[None], learned.network.n_outputs, float)[0])
+    return posterior.log_density(one_hot(codes[None], learned.network.n_outputs, float)[0], mask)
