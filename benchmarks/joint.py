@@ -27,6 +27,7 @@ import _sets
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
+from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.covariance import LedoitWolf
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
@@ -63,6 +64,24 @@ class Meta:
         self.meta.fit_adapt(X[:n_seen], y[:n_seen])
         rows = X[n_seen:]
         return self.meta.score_samples(rows, y[n_seen:])[0], self.meta.sample_y(rows, N_DRAWS)
+
+
+class MetaMixture:
+    """Of several, each with another seed: the mean of their densities."""
+
+    def __init__(self, members):
+        self.members = members
+
+    def fit(self, tasks):
+        for member in self.members:
+            member.fit(tasks)
+        return self
+
+    def judge(self, X, y, n_seen):
+        densities, draws = zip(*(m.judge(X, y, n_seen) for m in self.members), strict=True)
+        some = np.concatenate([each[:, :: len(draws)] for each in draws], axis=1)
+        order = np.random.default_rng(0).permutation(some.shape[1])  # halves are compared
+        return logsumexp(densities) - np.log(len(densities)), some[:, order]
 
 
 class OnTrees:
@@ -205,9 +224,13 @@ def _cell(values, seeds):
 def report_nox(options):
     def contestants(seed):
         settings = {"random_state": seed, "max_iter": options.max_iter}
+        seeds = range(5 * seed, 5 * seed + 5)
         return {
             "MetaLearner": Meta(BayesianHead(), settings),
             "with DeepKernelGP": Meta(DeepKernelGP(), settings),
+            "five DeepKernelGPs": MetaMixture(
+                [Meta(DeepKernelGP(), settings | {"random_state": each}) for each in seeds]
+            ),
             "Gaussian process": ProcessOnTrees(),
             "covariance of hours": HoursOnTrees(),
         }
