@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, solve_triangular
+from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import gammaln, xlogy
 
@@ -181,7 +181,7 @@ def _whitened(r, root):
     """``r' C^-1 r`` and the log determinant of ``C = I + root root'``."""
     m, p = root.shape
     small = root @ root.T if m <= p else root.T @ root
-    L = cho_factor(add_to_diagonal(small, 1), lower=True, check_finite=False)[0]
+    L = cholesky(add_to_diagonal(small, 1), lower=True, check_finite=False)
     inner = solve_triangular(L, r if m <= p else root.T @ r, lower=True, check_finite=False)
     squares = inner @ inner if m <= p else r @ r - inner @ inner
     return squares, 2 * np.log(np.diag(L)).sum()
