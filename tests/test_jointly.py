@@ -344,9 +344,13 @@ def test_rows_that_are_too_far_are_an_error(kind):
     far[0] = 1e300
     with pytest.raises(ValueError, match="too far from those in training: scale them"):
         meta.score_samples(far, y)
-    if kind == "regression":
-        with pytest.raises(ValueError, match="too far from those in training: scale them"):
-            meta.sample_y(far)
+
+
+def test_draws_that_overflow_are_an_error():
+    problem = make_problem("poisson")
+    meta, (X, _) = fitted_to(problem), problem.new
+    with pytest.raises(ValueError, match="too far from those in training: scale them"):
+        meta.sample_y(1e30 * X)
 
 
 def test_a_class_of_another_kind_is_no_class(multiclass):

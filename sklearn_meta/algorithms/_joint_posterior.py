@@ -122,6 +122,8 @@ class JointClasses(NamedTuple):
 
     def log_density(self, y, logit_mask=None):
         """Of the targets y (m, k), together."""
+        if not np.isfinite(np.square(self.Q).sum()):  # the minimiser would raise
+            return np.nan
         at_mode = self.z if logit_mask is None else self.z + logit_mask
         shape = self.Q.shape[1], self.z.shape[1]
 
