@@ -352,12 +352,12 @@ class Learned(Cached):
             )
 
 
-def rule_out(z, classes, lowest=-np.inf):
+def rule_out(z, classes):
     """Outputs (..., rows, outputs) by which the classes of the mask (classes,) cannot be."""
     if z.shape[-1] > 1:
-        return np.where(classes, lowest, z).astype(z.dtype, copy=False)
+        return np.where(classes, -np.inf, z).astype(z.dtype, copy=False)
     first, second = classes  # the one output is the logit of the second
-    return np.full_like(z, -lowest if first else lowest) if first or second else z
+    return np.full_like(z, np.inf if first else -np.inf) if first or second else z
 
 
 def _below_infinity(values):

@@ -60,7 +60,15 @@ class PredictsStd(Protocol):
 
 
 class Jointly(Protocol):
-    """What a task says of several rows at once, in the units in which the network sees them."""
+    """What a task says of several rows at once, in the units in which the network sees them.
+
+    Attributes
+    ----------
+    dispersion : ndarray of shape (outputs,)
+        Of Poisson targets: their variance over their mean.
+    """
+
+    dispersion: np.ndarray
 
     def draw(self, n_draws, generator, noise):
         """Draws, (n_draws, rows, outputs): outputs before the link, or of squared error targets.
@@ -74,10 +82,13 @@ class Jointly(Protocol):
         """
 
     def covariance(self):
-        """Of targets, noise and all, (rows, rows, outputs); in regression."""
+        """Of the targets of regression, noise and all, (rows, rows, outputs)."""
 
-    def log_density(self, y):
-        """Of the targets y (rows, outputs) of these rows together, a float."""
+    def log_density(self, y, logit_mask=None):
+        """Of the targets y (rows, outputs) of these rows together, a float.
+
+        A `logit_mask`, (outputs,), is added to the outputs of classes that compete.
+        """
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, solve_triangular
+from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import gammaln, xlogy
 
@@ -32,6 +32,10 @@ class JointPosterior(NamedTuple):
     root: np.ndarray
     noise: object
 
+    @property
+    def dispersion(self):
+        return self.noise.variance[0]
+
     def draw(self, n_draws, generator, noise):
         """Outputs, or of squared error targets, (n_draws, m, k)."""
         (m, k), p = self.z.shape, self.root.shape[-1]
@@ -55,7 +59,7 @@ class JointPosterior(NamedTuple):
         np.einsum("mmk->mk", covariance)[...] += mean
         return variance * covariance
 
-    def log_density(self, y):
+    def log_density(self, y, logit_mask=None):
         """Of the targets y (m, k), together."""
         if not self.loss.quadratic:
             return self._laplace(y)
@@ -116,18 +120,21 @@ class JointClasses(NamedTuple):
         shape = self.Q.shape[1], self.z.shape[1]
         return self.z + self.Q @ self.posterior.draw(n_draws, shape, generator)
 
-    def log_density(self, y):
+    def log_density(self, y, logit_mask=None):
         """Of the targets y (m, k), together."""
+        if not np.isfinite(np.square(self.Q).sum()):  # the minimiser would raise
+            return np.nan
+        at_mode = self.z if logit_mask is None else self.z + logit_mask
         shape = self.Q.shape[1], self.z.shape[1]
 
         def objective(U):
             U = U.reshape(shape)
-            z, pulled = self.z + self.Q @ U, self.posterior.times(U)
+            z, pulled = at_mode + self.Q @ U, self.posterior.times(U)
             energy = self.loss.row_losses(z, y).sum() + 0.5 * np.vdot(U, pulled)
             return energy, (pulled + self.Q.T @ (self.loss.mean(z) - y)).ravel()
 
         def curved(U, direction):
-            mean = self.loss.mean(self.z + self.Q @ U.reshape(shape))
+            mean = self.loss.mean(at_mode + self.Q @ U.reshape(shape))
             direction = direction.reshape(shape)
             rows = self.loss.curvature(mean, self.Q @ direction)
             return (self.posterior.times(direction) + self.Q.T @ rows).ravel()
@@ -140,7 +147,7 @@ class JointClasses(NamedTuple):
             method="trust-ncg",
             options={"gtol": GRADIENT, "maxiter": 1000},
         )
-        mean = self.loss.mean(self.z + self.Q @ found.x.reshape(shape))
+        mean = self.loss.mean(at_mode + self.Q @ found.x.reshape(shape))
         after = self.posterior.plus(self.Q, mean)
         return -found.fun - 0.5 * (after.log_det() - self.posterior.log_det())
 
@@ -176,7 +183,7 @@ def _whitened(r, root):
     """``r' C^-1 r`` and the log determinant of ``C = I + root root'``."""
     m, p = root.shape
     small = root @ root.T if m <= p else root.T @ root
-    L = cho_factor(add_to_diagonal(small, 1), lower=True, check_finite=False)[0]
+    L = cholesky(add_to_diagonal(small, 1), lower=True, check_finite=False)
     inner = solve_triangular(L, r if m <= p else root.T @ r, lower=True, check_finite=False)
     squares = inner @ inner if m <= p else r @ r - inner @ inner
     return squares, 2 * np.log(np.diag(L)).sum()

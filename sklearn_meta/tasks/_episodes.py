@@ -183,10 +183,8 @@ class EpisodeSampler(Cached):
         rows = np.repeat(self._units.offsets[tasks], dealt) + places
         shots = np.minimum(self._draw_shots(dealt - 1, random_state), dealt - 1)
         n_support = np.minimum(shots, self._most_support(tasks))
-        starts, n_query = (
-            np.cumsum(dealt) - dealt,
-            self._count_query(tasks, dealt - n_support, n_support),
-        )
+        starts = np.cumsum(dealt) - dealt
+        n_query = self._count_query(tasks, dealt - n_support, n_support)
         return Dealt(rows, starts, n_support), Dealt(rows, starts + n_support, n_query)
 
     def _deal_support(self, tasks, random_state):
@@ -246,9 +244,9 @@ class EpisodeSampler(Cached):
     def _count_query(self, tasks, n_left, n_support):
         """Query units of each task, of those that are left for it."""
         n_query = n_left if self.n_query is None else np.minimum(n_left, self.n_query)
-        return (
-            n_query if self.max_rows is None else np.minimum(n_query, self._cap(tasks) - n_support)
-        )
+        if self.max_rows is None:
+            return n_query
+        return np.minimum(n_query, self._cap(tasks) - n_support)
 
     def _most_support(self, tasks):
         """Support units that each task can have beside its query, for `max_rows`."""

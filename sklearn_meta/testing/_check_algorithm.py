@@ -41,6 +41,7 @@ CHECKS = [  # in this order, and the cases that each is run on
     (of_tasks.check_absent_classes, OWN[1:]),
     (of_tasks.check_inputs_are_left, EVERY),
     (of_tasks.check_std, EVERY),
+    (of_tasks.check_jointly, EVERY),
     (of_tasks.check_dtype, EVERY),
     (of_tasks.check_numpy_parameters, EVERY),
     (of_tasks.check_adapted_tasks, EVERY),

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from ..algorithms import AdaptedTasks, HeldOut, PredictsStd
+from ..algorithms import AdaptedTasks, HeldOut, PredictsJointly, PredictsStd
 from ..network import MLP, Params, TaskWeights
 from ._cases import draw_episode, draw_params, ragged_batch, rows_of, tasks_in_order, tasks_of
 from ._compare import assert_close, assert_entries_close
@@ -308,6 +308,31 @@ def check_std(algorithm, case):
     assert_close(picked, std[order], 1e-13, f"std of take({order})", "that of these tasks")
     nothing = algorithm.learn(network, params, rows_of(support, slice(0)))
     assert np.isfinite(std_of(nothing, episode)).all(), "std without support rows is not finite"
+
+
+def check_jointly(algorithm, case):
+    """Where tasks are distributions of functions, draws and covariances are those of `std`."""
+    if case.loss not in algorithm.joint_losses:
+        return
+    episode, adapted = learn(algorithm, case)
+    network, _, _, query = episode
+    assert isinstance(adapted, PredictsJointly), (
+        f"joint_losses has {case.loss!r}, but what is learned has no `jointly`"
+    )
+    mask = None if query.logit_mask is None else query.logit_mask[:1]
+    jointly = adapted.take(np.array([0])).jointly(network, query.X[0], mask)
+    drawn = jointly.draw(2, np.random.default_rng(0), True)
+    shape = (2, *query.y[0].shape)
+    assert drawn.shape == shape, f"2 draws have shape {drawn.shape}, expected {shape}"
+    again = jointly.draw(2, np.random.default_rng(0), True)
+    assert np.array_equal(drawn, again), "draws differ for the same random numbers"
+    density = jointly.log_density(query.y[0].astype(float))
+    assert np.ndim(density) == 0, f"log_density is {density!r}, expected a number"
+    assert np.isfinite(density), f"log_density is {density}"
+    if not case.is_classifier:
+        variance = np.einsum("mmk->mk", jointly.covariance())
+        what, other = "the root of the covariance's diagonal", "std"
+        assert_close(np.sqrt(variance), std_of(adapted, episode)[0], 1e-9, what, other)
 
 
 def check_pickle(algorithm, case):

@@ -117,6 +117,9 @@ def switch(name="return_std"):
     return parameters({name: False})
 
 
+DRAWN = parameters({"n_samples": 2, "random_state": 0, "noise": True}, skip=["n_samples"])
+
+
 @cache
 def fitted(kind, algorithm="bayesian_head", **options):
     """A small fitted model."""
@@ -333,6 +336,19 @@ CALLS = {
     ),
     "predict": Call(
         method("predict"), only(rows(), "X", "groups") | switch(), lambda: fitted("regression")
+    ),
+    "predict, covariance": Call(
+        method("predict"), only(queries(), "X") | switch("return_cov"), lambda: fitted("regression")
+    ),
+    "sample_y": Call(
+        method("sample_y"), only(rows(), "X", "groups") | DRAWN, lambda: fitted("regression")
+    ),
+    "sample_y, classes": Call(
+        method("sample_y"), only(rows(), "X", "groups") | DRAWN, lambda: fitted("classes")
+    ),
+    "score_samples": Call(method("score_samples"), rows(), lambda: fitted("regression")),
+    "score_samples, classes": Call(
+        method("score_samples"), rows(y=LABELS, labels=True), lambda: fitted("classes")
     ),
     "predict, pipeline": Call(
         method("predict"), only(with_steps(), "X", "groups"), lambda: fitted("pipeline")
