@@ -6,7 +6,7 @@ The families of `load_languages` are dealt into five folds, and all languages of
 by what is trained on the other four; even the features of a training language come from languages
 of other families. Of each language up to 100 words are shown, and words beyond these are asked.
 All that was chosen, of the rivals and of the head, was chosen on languages of folds 1 to 4, which
-judge in their turn: the first fold, of which nothing was looked at, is reported by itself, too.
+judge in their turn: the first fold, on which nothing was chosen, is reported by itself, too.
 """
 
 import argparse
