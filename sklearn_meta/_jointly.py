@@ -1,6 +1,9 @@
 """Several rows of a task at once: draws, covariances and joint densities."""
 
+from contextlib import contextmanager
+
 import numpy as np
+from numpy.linalg import LinAlgError
 from scipy.special import xlogy
 from scipy.stats import norm, t
 
@@ -9,6 +12,7 @@ from ._messages import listed, of_task, shown
 from ._runtime import blas_threads, each_in_threads, quiet
 from .network import both_classes
 from .tasks._batch import one_hot
+from .tasks._ids import as_keys
 
 LARGEST_COUNT = 1e18  # beyond, a whole number may overflow
 LOWEST = np.finfo(float).min / 8  # of outputs: finite, so that 0 times it is 0
@@ -33,20 +37,16 @@ def sample(learned, asked, n_samples, seed, noise, n_jobs):
     def draw(numbered):
         number, task = numbered
         generator = np.random.default_rng([seed, number])
-        return _drawn(learned, asked, task, n_samples, generator, noise)
+        with finding_what_is_too_far(task):
+            return _drawn(learned, asked, task, n_samples, generator, noise)
 
     tasks = learned.each_task(asked)
     with blas_threads():
         parts = each_in_threads(draw, enumerate(tasks), n_jobs)
-    drawn = np.empty((len(asked.X), *parts[0].shape[1:]), np.result_type(*parts))
+    dtype = np.result_type(*{part.dtype for part in parts})
+    drawn = np.empty((len(asked.X), *parts[0].shape[1:]), dtype)
     for task, part in zip(tasks, parts, strict=True):
         drawn[task.rows] = part
-    wrong = drawn.dtype.kind == "f" and ~np.isfinite(drawn).all(axis=tuple(range(1, drawn.ndim)))
-    if np.any(wrong):
-        raise ValueError(
-            f"what is drawn for row {np.flatnonzero(wrong)[0]} of X is not finite, its features "
-            "are too far from those in training: scale them"
-        )
     return drawn
 
 
@@ -61,10 +61,9 @@ def covariance(learned, asked):
             f"return_cov is of the rows of one task, X has rows of {len(tasks)}: ask for one "
             "after the other"
         )
-    with blas_threads():
-        found = _jointly(learned, asked, tasks[0]).covariance()
     targets = learned.encoder.targets
-    found = found * targets.scale**2
+    with blas_threads(), finding_what_is_too_far(tasks[0]):
+        found = _finite(_jointly(learned, asked, tasks[0]).covariance() * targets.scale**2)
     return found[..., 0] if targets.flat else found
 
 
@@ -80,13 +79,14 @@ def log_density(learned, asked, y, n_jobs):
         In the user's terms.
     n_jobs : int or None
     """
-    tasks = learned.each_task(asked)
-    score = _score_of_classes if learned.encoder.is_classifier else _score
+    of_kind = _score_of_classes if learned.encoder.is_classifier else _score
+
+    def score(task):
+        with finding_what_is_too_far(task):
+            return _finite(of_kind(learned, asked, task, y[task.rows]))
+
     with blas_threads():
-        found = each_in_threads(
-            lambda task: score(learned, asked, task, y[task.rows]), tasks, n_jobs
-        )
-    return np.array(found, float)
+        return np.array(each_in_threads(score, learned.each_task(asked), n_jobs), float)
 
 
 @quiet
@@ -102,6 +102,24 @@ def expected_log_density(learned, asked):
     unit = std * learned.encoder.targets.scale * np.where(df < np.inf, np.sqrt(1 - 2 / df), 1)
     entropy = np.where(df < np.inf, t.entropy(df), norm.entropy()) + np.log(unit)
     return -entropy.sum(axis=1)
+
+
+@contextmanager
+def finding_what_is_too_far(task):
+    """A context in which what overflows is an error that says what to do."""
+    try:
+        yield
+    except (LinAlgError, FloatingPointError) as error:
+        raise ValueError(
+            f"{of_task('what is said', task.id)} of these rows is not finite, their features are "
+            "too far from those in training: scale them"
+        ) from error
+
+
+def _finite(numbers):
+    if not np.isfinite(numbers).all():
+        raise FloatingPointError
+    return numbers
 
 
 def no_functions(algorithm):
@@ -122,6 +140,7 @@ def _drawn(learned, asked, task, n_samples, generator, noise):
     z = posterior.draw(n_samples, generator, noise)  # (n_samples, rows, outputs)
     loss, targets = learned.network.loss, learned.encoder.targets
     if learned.encoder.is_classifier:
+        z = _finite(z)
         proba = loss.mean(z if task.ruled_out is None else rule_out(z, task.ruled_out))
         if proba.shape[-1] == 1:
             proba = both_classes(proba)
@@ -133,7 +152,7 @@ def _drawn(learned, asked, task, n_samples, generator, noise):
     if noise and not loss.quadratic:
         dispersion = posterior.dispersion * targets.scale
         values = _around(values, dispersion, targets.whole, generator)
-    values = np.moveaxis(values, 0, -1)  # (rows, outputs, n_samples)
+    values = np.moveaxis(_finite(values), 0, -1)  # (rows, outputs, n_samples)
     return values[:, 0] if targets.flat else values
 
 
@@ -168,14 +187,17 @@ def _score(learned, asked, task, y):
 def _score_of_classes(learned, asked, task, y):
     posterior, ruled_out = _jointly(learned, asked, task), task.ruled_out
     possible = task.classes if ruled_out is None else task.classes[~ruled_out]
-    strange = np.flatnonzero(~np.isin(y, possible))
-    if len(strange):
+    code_of = {key: code for code, key in enumerate(as_keys(task.classes))}
+    codes = np.array([code_of.get(key, -1) for key in as_keys(y)])
+    strange = codes < 0
+    if ruled_out is not None:
+        strange |= ruled_out[codes]
+    if strange.any():
         raise ValueError(
-            f"{of_task('y', task.id)} has the class {shown(y[strange[0]])}, which the task does "
+            f"{of_task('y', task.id)} has the class {shown(y[strange][0])}, which the task does "
             f"not have; expected one of [{listed(possible)}]"
         )
     if len(possible) == 1:
         return 0.0
     mask = None if ruled_out is None else np.where(ruled_out, LOWEST, 0)
-    codes = np.searchsorted(task.classes, y)
     return posterior.log_density(one_hot(codes[None], learned.network.n_outputs, float)[0], mask)

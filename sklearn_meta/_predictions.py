@@ -292,6 +292,8 @@ class Predictions:
         drawn from the negative binomial distribution of that variance, from Poisson's where it is
         no more than that, and targets that were not all whole in `fit` from a gamma distribution.
 
+        A Pipeline has no such method: ``pipeline[-1].sample_y(pipeline[:-1].transform(X))``.
+
         References
         ----------
         C. E. Rasmussen, C. K. I. Williams. "Gaussian Processes for Machine Learning", MIT

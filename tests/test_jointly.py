@@ -334,3 +334,26 @@ def test_a_collection_is_no_rows(regression):
     assert isinstance(regression.tasks, TaskCollection)
     with pytest.raises(ValueError, match="X must be rows here"):
         meta.sample_y(regression.tasks)
+
+
+@pytest.mark.parametrize("kind", ["regression", "multiclass"])
+def test_rows_that_are_too_far_are_an_error(kind):
+    problem = make_problem(kind)
+    meta, (X, y) = fitted_to(problem), problem.new
+    far = X.copy()
+    far[0] = 1e300
+    with pytest.raises(ValueError, match="too far from those in training: scale them"):
+        meta.score_samples(far, y)
+
+
+def test_draws_that_overflow_are_an_error():
+    problem = make_problem("poisson")
+    meta, (X, _) = fitted_to(problem), problem.new
+    with pytest.raises(ValueError, match="too far from those in training: scale them"):
+        meta.sample_y(1e30 * X)
+
+
+def test_a_class_of_another_kind_is_no_class(multiclass):
+    meta, (X, y) = fitted_to(multiclass), multiclass.new
+    with pytest.raises(ValueError, match="y has the class '0'"):
+        meta.score_samples(X, y.astype(str))

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, solve_triangular
+from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import gammaln, xlogy
 
@@ -122,6 +122,8 @@ class JointClasses(NamedTuple):
 
     def log_density(self, y, logit_mask=None):
         """Of the targets y (m, k), together."""
+        if not np.isfinite(np.square(self.Q).sum()):  # the minimiser would raise
+            return np.nan
         at_mode = self.z if logit_mask is None else self.z + logit_mask
         shape = self.Q.shape[1], self.z.shape[1]
 
@@ -181,7 +183,7 @@ def _whitened(r, root):
     """``r' C^-1 r`` and the log determinant of ``C = I + root root'``."""
     m, p = root.shape
     small = root @ root.T if m <= p else root.T @ root
-    L = cho_factor(add_to_diagonal(small, 1), lower=True, check_finite=False)[0]
+    L = cholesky(add_to_diagonal(small, 1), lower=True, check_finite=False)
     inner = solve_triangular(L, r if m <= p else root.T @ r, lower=True, check_finite=False)
     squares = inner @ inner if m <= p else r @ r - inner @ inner
     return squares, 2 * np.log(np.diag(L)).sum()

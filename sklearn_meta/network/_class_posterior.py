@@ -133,7 +133,8 @@ class ClassRows(NamedTuple):
             if n <= p:
                 E = root[:, None] * cho_solve((L, True), np.diag(root), check_finite=False)
             else:
-                half = solve_triangular(L, (root[:, None] * rooted).T, lower=True)
+                wide = (root[:, None] * rooted).T
+                half = solve_triangular(L, wide, lower=True, check_finite=False)
                 E = add_to_diagonal(-(half.T @ half), D)
             yield E, 2 * np.log(np.diag(L)).sum()
 
