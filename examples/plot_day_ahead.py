@@ -87,7 +87,7 @@ for (above, below), n_seen in zip(axes.T, SHOWN, strict=False):
     below.axvline(truth[n_seen:].mean(), color="k", label="what came")
     below.set(xlabel="mean of the hours to come, ppb", yticks=[], xlim=(0, 400))
 axes[0, 2].legend(loc="lower right")
-axes[1, 2].legend(loc="upper left")
+axes[1, 1].legend(loc="upper right", fontsize="small")
 
 # %%
 # With no hour seen, each draw is a day that might be. Here is one for each of 30 days that were
