@@ -79,7 +79,9 @@ class MetaMixture:
 
     def judge(self, X, y, n_seen):
         densities, draws = zip(*(m.judge(X, y, n_seen) for m in self.members), strict=True)
-        some = np.concatenate([each[:, :: len(draws)] for each in draws], axis=1)
+        # other draws of each member, which all start from the same random numbers
+        parts = [each[:, i :: len(draws)] for i, each in enumerate(draws)]
+        some = np.concatenate(parts, axis=1)
         order = np.random.default_rng(0).permutation(some.shape[1])  # halves are compared
         return logsumexp(densities) - np.log(len(densities)), some[:, order]
 
