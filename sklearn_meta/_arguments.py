@@ -36,9 +36,9 @@ def check_values(constraints, parameters, owner):
             raise InvalidParameterError(f"{expected} Got {shown(value)} instead.") from None
 
 
-def random_state_of(random_state):
-    """scikit-learn's `check_random_state`, naming what it checks."""
-    check_values({"random_state": ["random_state"]}, {"random_state": random_state}, "sample")
+def random_state_of(random_state, owner="sample"):
+    """scikit-learn's `check_random_state`, naming what it checks, and whose it is."""
+    check_values({"random_state": ["random_state"]}, {"random_state": random_state}, owner)
     return check_random_state(random_state)
 
 

@@ -14,7 +14,6 @@ from .network import both_classes
 from .tasks._batch import one_hot
 from .tasks._ids import as_keys
 
-LARGEST_COUNT = 1e18  # beyond, a whole number may overflow
 LOWEST = np.finfo(float).min / 8  # of outputs: finite, so that 0 times it is 0
 
 
@@ -79,6 +78,7 @@ def log_density(learned, asked, y, n_jobs):
         In the user's terms.
     n_jobs : int or None
     """
+    _check_counts(learned, y)
     of_kind = _score_of_classes if learned.encoder.is_classifier else _score
 
     def score(task):
@@ -111,8 +111,8 @@ def finding_what_is_too_far(task):
         yield
     except (LinAlgError, FloatingPointError) as error:
         raise ValueError(
-            f"{of_task('what is said', task.id)} of these rows is not finite, their features are "
-            "too far from those in training: scale them"
+            f"{of_task('what is said', task.id)}, of these rows, is not finite: their features (or "
+            "targets) are too far from those in training: scale them"
         ) from error
 
 
@@ -137,21 +137,22 @@ def _jointly(learned, asked, task):
 def _drawn(learned, asked, task, n_samples, generator, noise):
     """Draws of a task's rows, in the user's terms."""
     posterior = _jointly(learned, asked, task)
-    z = posterior.draw(n_samples, generator, noise)  # (n_samples, rows, outputs)
-    loss, targets = learned.network.loss, learned.encoder.targets
+    drawn = _finite(posterior.draw(n_samples, generator, noise, _unit(learned)))
+    targets = learned.encoder.targets
     if learned.encoder.is_classifier:
-        z = _finite(z)
-        proba = loss.mean(z if task.ruled_out is None else rule_out(z, task.ruled_out))
+        z = drawn  # (n_samples, rows, outputs)
+        proba = learned.network.loss.mean(
+            z if task.ruled_out is None else rule_out(z, task.ruled_out)
+        )
         if proba.shape[-1] == 1:
             proba = both_classes(proba)
         if noise:
             return _labels(proba, task.classes, generator)
         some = asked._replace(X=asked.X[task.rows], place=asked.place[task.rows])
         return learned.in_columns(some, np.moveaxis(proba, 0, -1))
-    values = targets.in_units(loss.mean(z))
-    if noise and not loss.quadratic:
-        dispersion = posterior.dispersion * targets.scale
-        values = _around(values, dispersion, targets.whole, generator)
+    values = targets.in_units(drawn)
+    if noise and _unit(learned) is not None:
+        values = np.rint(values)
     values = np.moveaxis(_finite(values), 0, -1)  # (rows, outputs, n_samples)
     return values[:, 0] if targets.flat else values
 
@@ -163,25 +164,30 @@ def _labels(proba, classes, generator):
     return classes[chosen.argmax(axis=-1)].T
 
 
-def _around(mean, dispersion, whole, generator):
-    """Numbers not below 0 of these means, and of the variances `dispersion * mean`.
-
-    Whole numbers are negative-binomial, or where that has more variance, Poisson; others gamma.
-    """
-    if not whole:
-        return dispersion * generator.gamma(mean / dispersion)
-    excess = np.broadcast_to(dispersion - 1, mean.shape)
-    over = excess > 0
-    rate = mean.copy()
-    rate[over] = excess[over] * generator.gamma(mean[over] / excess[over])
-    countable = rate < LARGEST_COUNT
-    return np.where(countable, generator.poisson(np.where(countable, rate, 0)), np.inf)
+def _unit(learned):
+    """Of targets that are counts, as the network sees it, (outputs,); None: they are none."""
+    targets = learned.encoder.targets
+    counts = learned.network.loss_name == "poisson" and targets.whole
+    return 1 / targets.scale if counts else None
 
 
 def _score(learned, asked, task, y):
     targets, posterior = learned.encoder.targets, _jointly(learned, asked, task)
-    unit = len(y) * np.log(targets.scale).sum()
-    return posterior.log_density(targets.encode(y, float)) - unit
+    scale = len(y) * np.log(targets.scale).sum()
+    return posterior.log_density(targets.encode(y, float), unit=_unit(learned)) - scale
+
+
+def _check_counts(learned, y):
+    """What a Poisson loss says of numbers that are no counts has no density."""
+    if learned.network.loss_name != "poisson":
+        return
+    whole, wrong = learned.encoder.targets.whole, y != np.floor(y)
+    if not whole or np.any(wrong):
+        found = f"y has {shown(y[wrong][0])}" if whole else "those of fit were others"
+        raise ValueError(
+            f"score_samples of loss='poisson' takes whole numbers, counts, but {found}; sample_y "
+            "draws any"
+        )
 
 
 def _score_of_classes(learned, asked, task, y):

@@ -357,3 +357,27 @@ def test_a_class_of_another_kind_is_no_class(multiclass):
     meta, (X, y) = fitted_to(multiclass), multiclass.new
     with pytest.raises(ValueError, match="y has the class '0'"):
         meta.score_samples(X, y.astype(str))
+
+
+def test_probabilities_of_counts_sum_to_one_and_are_those_of_draws():
+    rng = np.random.default_rng(0)
+    X, group = rng.normal(size=(400, 1)), np.repeat(np.arange(40), 10)
+    y = rng.negative_binomial(0.5, 0.2, 400)
+    mlp = MLPRegressor(hidden_layer_sizes=(), loss="poisson")
+    meta = MetaLearner(mlp, max_iter=50, random_state=0).fit(X, y, groups=group)
+    meta.fit_adapt(X[:5], y[:5])
+    mass = np.exp([meta.score_samples(X[:1], [count])[0] for count in range(100)])
+    assert mass.sum() == pytest.approx(1, abs=0.01)
+    none = (meta.sample_y(X[:1], N_DRAWS) == 0).mean()
+    assert mass[0] == pytest.approx(none, abs=4.5 * 0.5 / np.sqrt(N_DRAWS))
+    with pytest.raises(ValueError, match=r"takes whole numbers, counts, but y has 0.5"):
+        meta.score_samples(X[:1], [0.5])
+    meta.fit(X, y + 0.5, groups=group).fit_adapt(X[:5], y[:5])
+    with pytest.raises(ValueError, match="those of fit were others"):
+        meta.score_samples(X[:1], [1])
+
+
+def test_classes_whose_density_is_not_found_are_an_error(multiclass):
+    meta, (X, y) = fitted_to(multiclass), multiclass.new
+    with pytest.raises(ValueError, match="too far from those in training"):
+        meta.score_samples(1e9 * X, y)

@@ -62,32 +62,30 @@ class PredictsStd(Protocol):
 class Jointly(Protocol):
     """What a task says of several rows at once, in the units in which the network sees them.
 
-    Attributes
-    ----------
-    dispersion : ndarray of shape (outputs,)
-        Of Poisson targets: their variance over their mean.
+    Of a Poisson loss `unit` is an ndarray of shape (outputs,), of which targets are whole
+    multiples; None: they are any numbers.
     """
 
-    dispersion: np.ndarray
-
-    def draw(self, n_draws, generator, noise):
-        """Draws, (n_draws, rows, outputs): outputs before the link, or of squared error targets.
+    def draw(self, n_draws, generator, noise, unit=None):
+        """Draws, (n_draws, rows, outputs): targets, or of classes outputs before the link.
 
         Parameters
         ----------
         n_draws : int
         generator : numpy Generator
         noise : bool
-            Whether targets of squared error have theirs.
+            Whether targets have theirs; else they are what is expected.
+        unit : ndarray or None
         """
 
     def covariance(self):
         """Of the targets of regression, noise and all, (rows, rows, outputs)."""
 
-    def log_density(self, y, logit_mask=None):
-        """Of the targets y (rows, outputs) of these rows together, a float.
+    def log_density(self, y, logit_mask=None, unit=None):
+        """Of the targets y (rows, outputs) of these rows together, a float; NaN: not found.
 
-        A `logit_mask`, (outputs,), is added to the outputs of classes that compete.
+        Poisson targets are given with a unit. A `logit_mask`, (outputs,), is added to the outputs
+        of classes that compete.
         """
 
 

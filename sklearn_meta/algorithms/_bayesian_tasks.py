@@ -116,6 +116,10 @@ class BayesianTasks(NamedTuple):
         """
         return self._by_kind(BayesianTasks._std, network, X, logit_mask, network.n_outputs)
 
+    def variance_over_noise(self, network, X):
+        """Of outputs that do not compete, (tasks, rows, outputs)."""
+        return self._by_kind(BayesianTasks._covariance, network, X, None, network.n_outputs)
+
     def degrees_of_freedom(self):
         """Of the predictive Student's t distributions of squared error, (tasks, outputs).
 

@@ -5,12 +5,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
-from scipy.special import gammaln, xlogy
+from scipy.special import gammaln
 
 from ..network import ClassFactor, ClassRows, Loss, add_to_diagonal, posterior_mode
 from ..tasks._batch import TaskBatch
+from ._counts import draw_amounts, draw_counts, log_mass
 
 GRADIENT = 1e-4  # of the whitened weights at the mode: the density is exact to half its square
+HOPELESS = 1e14  # condition of a minimum, at which double precision does not find it
 
 
 class JointPosterior(NamedTuple):
@@ -32,12 +34,8 @@ class JointPosterior(NamedTuple):
     root: np.ndarray
     noise: object
 
-    @property
-    def dispersion(self):
-        return self.noise.variance[0]
-
-    def draw(self, n_draws, generator, noise):
-        """Outputs, or of squared error targets, (n_draws, m, k)."""
+    def draw(self, n_draws, generator, noise, unit=None):
+        """Targets, their means, or of classes outputs, (n_draws, m, k)."""
         (m, k), p = self.z.shape, self.root.shape[-1]
         scale = np.ones((n_draws, 1, k)) if self.noise is None else self._scales(n_draws, generator)
         normals = generator.standard_normal((k, p, n_draws))
@@ -46,7 +44,16 @@ class JointPosterior(NamedTuple):
             moved = np.sqrt(self.noise.spread) * moved
             if noise:
                 moved += generator.standard_normal((n_draws, m, k))
-        return self.z + scale * moved
+        drawn = self.z + scale * moved
+        if self.noise is None or self.loss.quadratic:
+            return drawn
+        mean, dispersion = np.exp(drawn - self._above), self.noise.variance[0]
+        mean[:, ~np.isfinite(np.exp(self.z))] = np.inf  # their mean is what is predicted
+        if not noise:
+            return mean
+        if unit is None:
+            return draw_amounts(mean, dispersion, generator)
+        return unit * draw_counts(mean / unit, dispersion / unit, generator)
 
     def covariance(self):
         """Of the targets, (m, m, k)."""
@@ -59,10 +66,13 @@ class JointPosterior(NamedTuple):
         np.einsum("mmk->mk", covariance)[...] += mean
         return variance * covariance
 
-    def log_density(self, y, logit_mask=None):
+    def log_density(self, y, logit_mask=None, unit=None):
         """Of the targets y (m, k), together."""
+        if self.noise is None:
+            return self._of_two_classes(y)
         if not self.loss.quadratic:
-            return self._laplace(y)
+            parts = y.T, self.z.T, self._above.T, self.root, unit, self.noise.variance[0]
+            return sum(_of_counts(*output) for output in zip(*parts, strict=True))
         spread = np.sqrt(self.noise.spread[0])
         root = np.broadcast_to(self.root, (len(spread), *self.root.shape[1:]))
         parts = zip((y - self.z).T, spread[:, None, None] * root, strict=True)
@@ -78,23 +88,21 @@ class JointPosterior(NamedTuple):
         shrunken = np.where(heaviness > 0, (degrees - 2) / drawn, 1)
         return np.sqrt(variance * shrunken)[:, None]
 
-    def _laplace(self, y):
-        """Each output is a problem of its own, whose prior is this posterior."""
-        z, y = self.z.T[..., None], y.T[..., None]  # (k, m, 1)
+    @property
+    def _above(self):
+        """By how much logarithms are drawn too high for their means to be the predicted ones."""
+        variance = np.square(self.root).sum(axis=-1).T  # (m, k)
+        return 0.5 * self.noise.variance[0] * variance
+
+    def _of_two_classes(self, y):
+        """Laplace's approximation, whose prior is this posterior."""
+        z, y = self.z[None], y[None]  # (1, m, 1)
         batch = TaskBatch(self.root, y, np.ones(y.shape[:2]))
         mode = posterior_mode(self.loss, self.root, z, batch)
         found = z + self.root @ mode.U
-        mean = self.loss.mean(found)
-        missed = self.loss.row_losses(found, y).sum(axis=1) / self.loss.factor(1)
-        energy = missed + 0.5 * np.square(mode.U).sum(axis=(1, 2))  # (k,)
-        rooted = np.sqrt(self.loss.diagonal(mean)) * self.root
-        log_det = np.array([_log_det(each) for each in rooted])
-        dispersion = np.ones(len(y)) if self.noise is None else self.noise.variance[0]
-        density = -energy / dispersion - 0.5 * log_det
-        if self.loss.deviance:
-            density += _saturated(y[..., 0] / dispersion[:, None]).sum(axis=1)
-            density -= y.shape[1] * np.log(dispersion)
-        return density.sum()
+        energy = self.loss.row_losses(found, y).sum() + 0.5 * np.square(mode.U).sum()
+        rooted = np.sqrt(self.loss.diagonal(self.loss.mean(found))) * self.root
+        return -energy - 0.5 * _whitened(np.zeros(len(rooted[0])), rooted[0])[1]
 
 
 class JointClasses(NamedTuple):
@@ -115,14 +123,14 @@ class JointClasses(NamedTuple):
     Q: np.ndarray
     posterior: ClassRows | ClassFactor
 
-    def draw(self, n_draws, generator, noise):
+    def draw(self, n_draws, generator, noise, unit=None):
         """Outputs, (n_draws, m, k)."""
         shape = self.Q.shape[1], self.z.shape[1]
         return self.z + self.Q @ self.posterior.draw(n_draws, shape, generator)
 
-    def log_density(self, y, logit_mask=None):
-        """Of the targets y (m, k), together."""
-        if not np.isfinite(np.square(self.Q).sum()):  # the minimiser would raise
+    def log_density(self, y, logit_mask=None, unit=None):
+        """Of the targets y (m, k), together; NaN where they are too hard."""
+        if not np.square(self.Q).sum() < HOPELESS:
             return np.nan
         at_mode = self.z if logit_mask is None else self.z + logit_mask
         shape = self.Q.shape[1], self.z.shape[1]
@@ -139,14 +147,9 @@ class JointClasses(NamedTuple):
             rows = self.loss.curvature(mean, self.Q @ direction)
             return (self.posterior.times(direction) + self.Q.T @ rows).ravel()
 
-        found = minimize(
-            objective,
-            np.zeros(np.prod(shape)),
-            jac=True,
-            hessp=curved,
-            method="trust-ncg",
-            options={"gtol": GRADIENT, "maxiter": 1000},
-        )
+        found = _least(objective, curved, np.prod(shape))
+        if not found.success:
+            return np.nan
         mean = self.loss.mean(at_mode + self.Q @ found.x.reshape(shape))
         after = self.posterior.plus(self.Q, mean)
         return -found.fun - 0.5 * (after.log_det() - self.posterior.log_det())
@@ -189,11 +192,33 @@ def _whitened(r, root):
     return squares, 2 * np.log(np.diag(L)).sum()
 
 
-def _log_det(root):
-    """Of ``I + root root'``."""
-    return _whitened(np.zeros(len(root)), root)[1]
+def _of_counts(y, z, above, root, unit, dispersion):
+    """Log density of one output's counts of units, by Laplace's approximation."""
+    if not dispersion * np.square(root).sum() < HOPELESS:
+        return np.nan
+    counts, root = np.rint(y / unit), np.sqrt(dispersion) * root
+    start = z - above - np.log(unit)
+
+    def at(v):
+        return log_mass(counts, start + root @ v, dispersion / unit)
+
+    def objective(v):
+        value, slope, _ = at(v)
+        return 0.5 * v @ v - value.sum(), v - root.T @ slope
+
+    def curved(v, direction):
+        return direction - root.T @ (at(v)[2] * (root @ direction))
+
+    found = _least(objective, curved, root.shape[1])
+    if not found.success:
+        return np.nan
+    hessian = np.eye(root.shape[1]) - root.T @ (at(found.x)[2][:, None] * root)
+    return -found.fun - 0.5 * np.linalg.slogdet(hessian)[1] - len(y) * np.log(unit)
 
 
-def _saturated(y):
-    """Log density of Poisson targets whose expectations they are."""
-    return xlogy(y, y) - y - gammaln(y + 1)
+def _least(objective, curved, n):
+    """SciPy's result of minimising a function of n numbers from 0 on, by Newton's method."""
+    options = {"gtol": GRADIENT, "maxiter": 1000}
+    return minimize(
+        objective, np.zeros(n), jac=True, hessp=curved, method="trust-ncg", options=options
+    )

@@ -197,10 +197,11 @@ class BayesianHead(MetaAlgorithm):
         return calibrated
 
     def _dispersion(self, network, params, support, query):
-        """What the query rows of each task show, (tasks, outputs)."""
-        z = self.learn(network, params, support).outputs(network, query.X)
-        deviance = network.loss.row_losses(z[..., None], query.y[..., None])  # each output's
-        return np.einsum("tm,tmk->tk", query.share, deviance)
+        """What the query rows of each task show, (tasks, outputs): Pearson's dispersion."""
+        tasks = self.learn(network, params, support)
+        mean = network.loss.mean(tasks.outputs(network, query.X))
+        relative = mean + mean**2 * tasks.variance_over_noise(network, query.X)
+        return np.einsum("tm,tmk->tk", query.share, np.square(query.y - mean) / relative)
 
     def _whiten(self, network, params, X, logit_mask):
         inputs = network.hidden(network.layers(params.vector), X)

@@ -24,7 +24,7 @@ def learnable(collection, n_shots, *, own_classes, by_class=False):
     """
     _check_marked(collection)
     if own_classes or by_class:
-        check_one_class(collection)
+        check_one_class(collection, "" if own_classes else ", or stratify_shots=False")
     sizes = n_units(collection)
     row = "row" if collection.blocks is None else "block"
     can_learn = np.ones(len(collection), bool)

@@ -127,7 +127,7 @@ class KShotGroupKFold(BaseCrossValidator):
                 test = of_held_out & ~shown
                 yield np.sort(rows[~test]), np.sort(rows[test])
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(self, X=None, y=None, groups=None, blocks=None):
         """The number of pairs that `split` yields, `n_splits` times `n_repeats`."""
         return self.n_splits * self.n_repeats
 

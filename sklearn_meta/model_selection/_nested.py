@@ -98,7 +98,7 @@ def nested_supports(tasks, n_shots, n_repeats, support_order, stratify, random_s
     blocks = blocks_of(tasks)
     if blocks is not None:
         if stratify:
-            check_one_class(tasks)
+            check_one_class(tasks, ", or shots of whatever class")
         firsts = replace(tasks.select(blocks.is_first), blocks=None)
         options = n_shots, n_repeats, support_order, stratify, random_state
         return nested_supports(firsts, *options).of_rows(blocks)

@@ -74,14 +74,16 @@ def n_units(tasks):
     return tasks.sizes if blocks is None else np.diff(blocks.of_task)
 
 
-def check_one_class(tasks):
-    """Raise where a block has rows of several classes, and shots are to be of each class."""
+def check_one_class(tasks, otherwise=""):
+    """Raise where a block has rows of several classes, and shots are to be of each class.
+
+    `otherwise` says what else could be done.
+    """
     row = _first_unlike(blocks_of(tasks), tasks.y)
     if row is not None:
         raise ValueError(
             f"{_name(tasks, row)} has rows of several classes, so that shots cannot be of each "
-            "class: expected blocks of one class, or shots of whatever class "
-            "(stratify_shots=False, stratify=False)"
+            f"class: expected blocks of one class{otherwise}"
         )
 
 

@@ -320,19 +320,22 @@ def check_jointly(algorithm, case):
         f"joint_losses has {case.loss!r}, but what is learned has no `jointly`"
     )
     mask = None if query.logit_mask is None else query.logit_mask[:1]
-    jointly = adapted.take(np.array([0])).jointly(network, query.X[0], mask)
+    there = query.weight[0] > 0
+    X, y = query.X[0, there], query.y[0, there].astype(float)
+    jointly = adapted.take(np.array([0])).jointly(network, X, mask)
     drawn = jointly.draw(2, np.random.default_rng(0), True)
-    shape = (2, *query.y[0].shape)
+    shape = (2, *y.shape)
     assert drawn.shape == shape, f"2 draws have shape {drawn.shape}, expected {shape}"
     again = jointly.draw(2, np.random.default_rng(0), True)
     assert np.array_equal(drawn, again), "draws differ for the same random numbers"
-    density = jointly.log_density(query.y[0].astype(float))
+    unit = np.ones(shape[-1]) if case.loss == "poisson" else None
+    density = jointly.log_density(y, unit=unit)
     assert np.ndim(density) == 0, f"log_density is {density!r}, expected a number"
     assert np.isfinite(density), f"log_density is {density}"
     if not case.is_classifier:
         variance = np.einsum("mmk->mk", jointly.covariance())
         what, other = "the root of the covariance's diagonal", "std"
-        assert_close(np.sqrt(variance), std_of(adapted, episode)[0], 1e-9, what, other)
+        assert_close(np.sqrt(variance), std_of(adapted, episode)[0, there], 1e-9, what, other)
 
 
 def check_pickle(algorithm, case):

@@ -362,13 +362,16 @@ def test_many_rows_outweigh_the_prior(case):
 def test_calibrated_dispersion_is_a_loop_over_tasks_and_rows(hidden):
     network, params, support, query = draw("poisson", hidden=hidden)
     calibrated = calibrate(network, params, support, query)
+    one = BayesianHead()
     dispersion = 0
     for task, rows in zip(tasks_of(support), tasks_of(query), strict=True):
         (W,) = heads(network, params, task)
+        adapted = one.learn(network, params, task)
+        std = adapted.std(network, rows.X)[0] / np.sqrt(np.exp(params["log_noise"]))
         total = 0
-        for x, y, weight in zip(rows.X[0], rows.y[0], rows.weight[0], strict=True):
-            z = features(network, params, x[None]) @ W
-            total += weight * plain_loss(network.loss_name, z, y[None], np.ones(1))
+        for x, y, scale, weight in zip(rows.X[0], rows.y[0], std, rows.weight[0], strict=True):
+            mean = np.exp(features(network, params, x[None]) @ W)[0]
+            total += weight * ((y - mean) / scale) ** 2
         dispersion += total / rows.weight.sum() / 3
     np.testing.assert_allclose(np.exp(calibrated["log_noise"]), dispersion, rtol=1e-10)
     others = np.ones(params.layout.size, bool)

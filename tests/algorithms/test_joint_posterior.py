@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.special import expit, logsumexp
-from scipy.stats import multivariate_normal, multivariate_t, poisson
+from scipy.stats import multivariate_normal, multivariate_t, nbinom, poisson
 
+from sklearn_meta.algorithms._counts import log_mass
 from sklearn_meta.algorithms._joint_posterior import JointClasses, JointPosterior
 from sklearn_meta.algorithms._task_noise import TaskNoise
 from sklearn_meta.network import LOSSES, ClassRows
@@ -98,14 +99,50 @@ def test_density_of_several_classes_is_the_mean_over_draws():
     assert posterior.log_density(y) == pytest.approx(expected, abs=0.02)
 
 
-@pytest.mark.parametrize("dispersion", [1.0, 2.0])
-def test_density_of_counts_is_the_mean_over_draws(dispersion):
-    posterior = make_posterior(POISSON, 3, 2, noise_of([dispersion] * 2, [0] * 2), 2, width=0.3)
-    y = dispersion * np.array([[1.0, 0], [2, 1], [0, 3]])
-    mean = np.exp(posterior.draw(N_DRAWS, np.random.default_rng(0), noise=True))
-    each = poisson.logpmf(y / dispersion, mean / dispersion) - np.log(dispersion)
-    expected = logsumexp(each.sum(axis=(1, 2))) - np.log(N_DRAWS)
-    assert posterior.log_density(y) == pytest.approx(expected, abs=0.03)
+@pytest.mark.parametrize("dispersion", [0.5, 1.0, 2.0])
+def test_probability_of_counts_is_how_often_they_are_drawn(dispersion):
+    """Of one row and of two, in units of a half."""
+    unit = np.array([0.5])
+    posterior = make_posterior(POISSON, 2, 2, noise_of(unit * dispersion, 0), width=0.4)
+    drawn = posterior.draw(N_DRAWS, np.random.default_rng(0), noise=True, unit=unit)[..., 0]
+    for counts in ([0, 0], [1, 0], [2, 3]):
+        y = unit * np.array(counts, float)
+        frequency = np.isclose(drawn, y).all(axis=1).mean()
+        mass = unit[0] ** 2 * np.exp(posterior.log_density(y[:, None], unit=unit))
+        assert mass == pytest.approx(frequency, rel=0.1, abs=0.002)
+
+
+@pytest.mark.parametrize("dispersion", [0.5, 3.0])
+def test_probabilities_of_counts_sum_to_one(dispersion):
+    posterior = make_posterior(POISSON, 1, 2, noise_of(dispersion, 0), width=0.2)
+    unit = np.ones(1)
+    each = [posterior.log_density(np.full((1, 1), c), unit=unit) for c in np.arange(60.0)]
+    assert np.exp(each).sum() == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("dispersion", [0.7, 1.8])
+def test_derivatives_of_the_mass_of_counts(dispersion):
+    counts, z, h = np.array([0.0, 1, 5]), np.array([-1.0, 0.5, 2]), 1e-4
+    value, slope, curvature = log_mass(counts, z, dispersion)
+    above, below = (log_mass(counts, z + step, dispersion)[0] for step in (h, -h))
+    np.testing.assert_allclose(slope, (above - below) / (2 * h), rtol=1e-5)
+    np.testing.assert_allclose(curvature, (above - 2 * value + below) / h**2, rtol=1e-4)
+    r = np.exp(z) / (dispersion - 1)
+    distribution = nbinom(r, 1 / dispersion) if dispersion > 1 else poisson(np.exp(z))
+    np.testing.assert_allclose(value, distribution.logpmf(counts))
+
+
+def test_draws_of_counts_have_the_means_that_are_predicted():
+    posterior = make_posterior(POISSON, 3, 4, noise_of(0.5, 0), width=0.3)
+    mean = np.exp(posterior.z)[:, 0]
+    drawn = posterior.draw(N_DRAWS, np.random.default_rng(0), noise=False)[..., 0]
+    error = drawn.std(axis=0) / np.sqrt(N_DRAWS)
+    assert np.abs((drawn.mean(axis=0) - mean) / error).max() < 4.5
+    for unit in (None, np.array([0.25])):
+        noisy = posterior.draw(N_DRAWS, np.random.default_rng(0), noise=True, unit=unit)[..., 0]
+        np.testing.assert_allclose(noisy.mean(axis=0), mean, rtol=0.05)
+        own = noisy.var(axis=0) - drawn.var(axis=0)  # the dispersion's
+        np.testing.assert_allclose(own, 0.5 * mean, rtol=0.35)
 
 
 def test_density_of_competing_classes_is_the_mean_over_draws():
@@ -122,6 +159,14 @@ def test_density_of_competing_classes_is_the_mean_over_draws():
 
 def test_covariance_of_counts_is_that_of_draws():
     posterior = make_posterior(POISSON, 2, 2, noise_of(1.0, 0), width=0.05)
-    mean = np.exp(posterior.draw(N_DRAWS, np.random.default_rng(0), noise=True))[..., 0]
-    drawn = np.random.default_rng(1).poisson(mean)
+    unit = np.ones(1)
+    drawn = posterior.draw(N_DRAWS, np.random.default_rng(0), noise=True, unit=unit)[..., 0]
     np.testing.assert_allclose(np.cov(drawn.T), posterior.covariance()[..., 0], atol=0.06)
+
+
+def test_a_minimum_that_is_not_found_is_nan():
+    rows = ClassRows(np.ones((2, 2)), np.full((2, 2), 0.5), np.ones(2))
+    posterior = JointClasses(LOSSES["log_loss"], np.zeros((1, 2)), np.full((1, 2), 1e20), rows)
+    assert np.isnan(posterior.log_density(np.eye(2)[:1]))
+    posterior = make_posterior(POISSON, 1, 2, noise_of(1.0, 0), width=1e20)
+    assert np.isnan(posterior.log_density(np.ones((1, 1)), unit=np.ones(1)))

@@ -218,3 +218,13 @@ def test_classes_in_one_column_are_as_flat_ones():
     cv = KShotGroupKFold(2, n_shots=1, random_state=0)
     for flat, column in zip(cv.split(y, y, groups), cv.split(y, y[:, None], groups), strict=True):
         np.testing.assert_array_equal(flat[0], column[0])
+
+
+def test_a_search_with_blocks():
+    """Routing hands blocks to `get_n_splits`, too."""
+    with sklearn.config_context(enable_metadata_routing=True):
+        cv = KShotGroupKFold(3, n_shots=1)
+        X, groups, blocks = np.zeros((24, 1)), np.repeat(np.arange(6), 4), np.tile([0, 0, 1, 1], 6)
+        search = GridSearchCV(LinearRegression(), {"fit_intercept": [True]}, cv=cv)
+        search.fit(X, X[:, 0], groups=groups, blocks=blocks)
+    assert cv.get_n_splits(X, groups=groups, blocks=blocks) == 3
