@@ -140,10 +140,9 @@ def _drawn(learned, asked, task, n_samples, generator, noise):
     drawn = _finite(posterior.draw(n_samples, generator, noise, _unit(learned)))
     targets = learned.encoder.targets
     if learned.encoder.is_classifier:
-        z = drawn  # (n_samples, rows, outputs)
-        proba = learned.network.loss.mean(
-            z if task.ruled_out is None else rule_out(z, task.ruled_out)
-        )
+        if task.ruled_out is not None:
+            drawn = rule_out(drawn, task.ruled_out)
+        proba = learned.network.loss.mean(drawn)  # (n_samples, rows, classes)
         if proba.shape[-1] == 1:
             proba = both_classes(proba)
         if noise:

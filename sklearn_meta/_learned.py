@@ -141,9 +141,8 @@ class Learned(Cached):
 
         with blas_threads():
             z = self._answer(asked, of, lambda: self._prior)
-        if asked.tasks is None or asked.tasks.among is None:
-            return z
-        return rule_out(z, self._ruled_out(asked))
+        ruled_out = self._ruled_out(asked)
+        return z if ruled_out is None else rule_out(z, ruled_out)
 
     def each_task(self, asked):
         """The tasks of rows one by one, in the order in which they appear, list of OneTask."""
@@ -215,9 +214,8 @@ class Learned(Cached):
             return None
         if not self.encoder.shared_labels:
             return asked.tasks.in_columns(values, asked.place)
-        if asked.tasks is None or asked.tasks.among is None:
-            return values
-        return values[:, np.isin(self.encoder.targets.classes, asked.tasks.among)]
+        ruled_out = self._ruled_out(asked)
+        return values if ruled_out is None else values[:, ~ruled_out]
 
     def _quantile(self, asked, coverage):
         if self.conformal is None:

@@ -12,7 +12,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from ._gaussian_head import add_to_diagonal
 from ._losses import LOSSES
-from ._posterior_covariance import precision_factor
+from ._posterior_covariance import output_covariance, precision_factor
 
 MAX_CELLS = 2**23  # of weights drawn at once
 LOSS = LOSSES["log_loss"]
@@ -156,11 +156,8 @@ class ClassFactor(NamedTuple):
 
     def covariance(self, Q):
         """Of the outputs of each of the rows Q (m, p), (m, k, k)."""
-        p, k = Q.shape[1], len(self.L) // Q.shape[1]
-        right = np.einsum("kl,mp->kpml", np.eye(k), Q).reshape(k * p, -1)
-        solved = solve_triangular(self.L, right, lower=True, check_finite=False)
-        solved = solved.reshape(-1, len(Q), k).transpose(1, 2, 0)  # (m, k, k * p)
-        return solved @ solved.mT
+        n_outputs = len(self.L) // Q.shape[1]
+        return output_covariance(self.L[None, None], Q[None], n_outputs)[0]
 
     def log_det(self):
         """Of the precision."""

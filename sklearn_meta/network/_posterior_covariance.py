@@ -76,10 +76,10 @@ def output_covariance(factor, Q, n_outputs):
     n_blocks, size = factor.shape[1:3]
     if size == p:
         right = np.broadcast_to(Q.mT[:, None], (n_tasks, n_blocks, p, m))
-        variance = np.square(_solve_lower(factor, right)).sum(axis=2).mT
+        variance = np.square(solve_lower(factor, right)).sum(axis=2).mT
         return variance.astype(Q.dtype, copy=False)
     right = np.einsum("kl,tmp->tkplm", np.eye(n_outputs), Q).reshape(n_tasks, 1, size, -1)
-    solved = _solve_lower(factor, right).reshape(n_tasks, size, n_outputs, m)
+    solved = solve_lower(factor, right).reshape(n_tasks, size, n_outputs, m)
     return np.einsum("tskm,tslm->tmkl", solved, solved).astype(Q.dtype, copy=False)
 
 
@@ -115,7 +115,7 @@ def covariance_from_rows(loss, F, mean, weight, Q):
     return covariance.astype(dtype, copy=False)
 
 
-def _solve_lower(factor, right):
+def solve_lower(factor, right):
     """Of each task's blocks, (tasks, blocks, s, m)."""
     return np.array(
         [

@@ -5,9 +5,8 @@ are the same function. In whitened coordinates, as in `_gaussian_head`.
 """
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
-from ._posterior_covariance import precision_factor
+from ._posterior_covariance import precision_factor, solve_lower
 
 
 def root_from_factor(factor, Q):
@@ -24,7 +23,8 @@ def root_from_factor(factor, Q):
     ndarray of shape (blocks, m, p)
         Times its transpose, the covariance of the outputs of rows Q.
     """
-    return np.array([_solve_lower(L, Q.T).T for L in factor])
+    right = np.broadcast_to(Q.T, (1, len(factor), *Q.T.shape))
+    return solve_lower(factor[None], right)[0].mT
 
 
 def root_from_rows(loss, F, mean, weight, Q):
@@ -55,7 +55,3 @@ def root_from_rows(loss, F, mean, weight, Q):
     factor = precision_factor(loss, (F @ basis)[None], mean[None], weight[None])[0]
     within = Q @ basis  # (m, n)
     return Q + (root_from_factor(factor, within) - within) @ basis.T
-
-
-def _solve_lower(L, B):
-    return solve_triangular(L, B, lower=True, check_finite=False)

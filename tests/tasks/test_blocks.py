@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
+from test_episodes import n_queries, orders, seeds, shots
 
 from sklearn_meta import TaskCollection
 from sklearn_meta.tasks._batch import TaskArrays
@@ -12,14 +13,6 @@ from sklearn_meta.tasks._blocks import Blocks, block_codes, check_one_class
 from sklearn_meta.tasks._episodes import EpisodeSampler
 
 few_examples = settings(deadline=None, derandomize=True, max_examples=80, database=None)
-seeds = st.integers(0, 2**31 - 1)
-shots = st.one_of(
-    st.integers(0, 6),
-    st.tuples(st.integers(0, 3), st.integers(3, 6)),
-    st.sampled_from(["auto", "half"]),
-)
-n_queries = st.one_of(st.none(), st.integers(1, 4))
-orders = st.sampled_from(["random", "first"])
 caps = st.one_of(st.none(), st.integers(2, 8))
 
 
