@@ -1,17 +1,97 @@
 """Sphinx configuration."""
 
+import sys
+from pathlib import Path
+
 import sklearn_meta
+
+HERE = Path(__file__).parent
+# pages import what the examples import
+sys.path[:0] = [str(HERE), str(HERE.parent / "examples")]
+
+from _style import STYLE  # noqa: E402
 
 project = "sklearn_meta"
 author = "The sklearn_meta developers"
 copyright = f"2026, {author}"
 version = release = sklearn_meta.__version__
 
-extensions = ["myst_parser", "numpydoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
+extensions = [
+    "_links",
+    "matplotlib.sphinxext.plot_directive",
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "user_guide/old_guide.rst", "auto_examples/*.py"]
+templates_path = ["_templates"]
+
+nitpicky = True
+# `name` is a link where it names something of ours (_links.py), and else code: a parameter, a call
+default_role = "py:obj"
+nitpick_ignore_regex = [("py:obj", r"[^.]*|.*[(=].*")]
+
 myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
 autosummary_generate = True
-numpydoc_show_class_members = False
-numpydoc_xref_param_type = False
-exclude_patterns = ["_build"]
-html_theme = "alabaster"
-html_theme_options = {"description": "Learning to learn, as a scikit-learn estimator"}
+numpydoc_show_class_members = False  # the template of classes does
+
+# Objects of others are looked up in inventories that come along, so that links are checked offline.
+# From each project's documentation: objects.inv.
+intersphinx_mapping = {
+    name: (url, f"inventories/{name}.inv")
+    for name, url in {
+        "python": "https://docs.python.org/3",
+        "numpy": "https://numpy.org/doc/stable",
+        "scipy": "https://docs.scipy.org/doc/scipy",
+        "sklearn": "https://scikit-learn.org/stable",
+        "matplotlib": "https://matplotlib.org/stable",
+    }.items()
+}
+
+copybutton_exclude = ".linenos, .gp, .go"  # neither prompts nor output
+
+plot_rcparams = STYLE
+plot_apply_rcparams = True
+plot_include_source = True
+plot_html_show_formats = False
+plot_html_show_source_link = False
+plot_formats = [("png", 150)]
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "ignore_pattern": r"^(?!plot_)",
+    "within_subsection_order": "ExampleTitleSortKey",
+    "reset_modules": ("_style.reset_matplotlib",),
+    "abort_on_example_error": True,
+    "doc_module": ("sklearn_meta",),
+    "reference_url": {"sklearn_meta": None},
+    "backreferences_dir": "reference/backreferences",
+    "download_all_examples": False,
+    "show_memory": False,
+    "image_srcset": ["2x"],
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"sklearn_meta {version}"
+html_logo = html_favicon = "_static/logo.svg"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": "sklearn_meta", "alt_text": "sklearn_meta: home"},
+    "navbar_start": ["navbar-logo", "navbar-version"],
+    "header_links_before_dropdown": 7,
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "footer_start": ["copyright"],
+    "footer_end": ["theme-version"],
+}
+html_sidebars = {"index": [], "getting_started": []}
