@@ -180,8 +180,8 @@ plt.show()
 # predicts new children a little better than the linear MetaLearner, by less than .01 of R2.
 #
 # With hidden layers MetaLearner is ahead of both, also by little, since children gain most in the
-# first years. Somebody who has seen that adds powers of the year, and the mixed model has about half
-# of this lead back where scores are shown, all of it where none are.
+# first years. Somebody who has seen that adds powers of the year, and the mixed model has about
+# half of this lead back where scores are shown, all of it where none are.
 #
 # Take the mixed model if the coefficients are the question: it has standard errors, tests,
 # variances with a meaning, and effects that are nested or crossed. MetaLearner has none of these.
