@@ -189,14 +189,14 @@ right.legend(frameon=False, loc="upper right")
 plt.show()
 
 # %%
-# What a county says is believed the more, the more exposure stands behind it: that is shrinkage, and
-# MetaLearner has learned it, as empirical Bayes has it by a formula. From the first county on it
-# predicts new regions better than the pooled regression. The raw rate needs three counties to come
-# close. Without the weights, a small county is believed as much as a large one, and the deviance is
-# a little higher.
+# What a county says is believed the more, the more exposure stands behind it: that is shrinkage,
+# and MetaLearner has learned it, as empirical Bayes has it by a formula. From the first county on
+# it predicts new regions better than the pooled regression. The raw rate needs three counties to
+# come close. Without the weights, a small county is believed as much as a large one, and the
+# deviance is a little higher.
 #
 # It is not better than empirical Bayes: its mean deviance is lower, but the interval of the
 # difference holds 0. With two features and a factor for each region, that formula says nearly all
-# there is to say, and whoever only needs smoothed rates should take it. MetaLearner is for tables in
-# which regions differ by more than a factor. There, and for predictions with an interval, it is the
-# same call: rate as the target, ``sample_weight`` as the exposure (:doc:`/user_guide`).
+# there is to say, and whoever only needs smoothed rates should take it. MetaLearner is for tables
+# in which regions differ by more than a factor. There it is the same call, with the rate as the
+# target and the exposure as ``sample_weight`` (:doc:`/user_guide`).
