@@ -187,4 +187,4 @@ plt.show()
 # variances with a meaning, and effects that are nested or crossed. MetaLearner has none of these.
 # If predictions for new groups are the question, MetaLearner finds curves and interactions by
 # itself, and how they differ between groups. Where there are none it is as good as the mixed model,
-# and no better: :doc:`/figures` has such sets.
+# and no better: :doc:`/figures/index` has such sets.
