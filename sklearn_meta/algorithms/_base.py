@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .._documented import Documented
 from ..network import LOSSES, MLP, Params, TaskWeights
 
 LOG_LR_SCALE = 10.0  # of the outer learning rate
@@ -20,8 +21,8 @@ class AdaptedTasks(Protocol):
     """A batch of tasks that were learned.
 
     `sklearn_meta.network.TaskWeights` is one, for tasks that are networks again; its methods
-    are these. Another kind is exported by an implementation registered with
-    `sklearn_meta.export.as_steps.register`.
+    are these. Another kind is exported by an implementation registered with ``register`` of
+    `sklearn_meta.export.as_steps`.
     """
 
     def outputs(self, network, X, logit_mask=None):
@@ -117,7 +118,7 @@ class HeldOut(NamedTuple):
     query: NamedTuple
 
 
-class MetaAlgorithm(BaseEstimator, metaclass=ABCMeta):
+class MetaAlgorithm(Documented, BaseEstimator, metaclass=ABCMeta):
     """A way to learn a task. Subclasses hold their own hyper-parameters only.
 
     A parameter `inner_lr`, or what is learned by that name, is the rate at which a task is

@@ -44,9 +44,11 @@ class Params:
         return self.layout.view(self.vector, name)
 
     def astype(self, dtype):
+        """The same in another precision."""
         return Params(self.vector.astype(dtype, copy=False), self.layout)
 
     def copy(self):
+        """The same numbers in an array of their own."""
         return Params(self.vector.copy(), self.layout)
 
     def gradient(self, first):

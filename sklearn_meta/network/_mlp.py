@@ -146,7 +146,7 @@ class MLP:
         layers : list of (weights, bias), or of what has the methods of `Affine`
         batch : TaskBatch
         scale : ndarray of shape (tasks, rows, 1), optional
-            What rows count in the loss; by default `Loss.scale`, of each task's mean loss.
+            What rows count in the loss; by default as in each task's mean loss.
         to_inputs : bool
             Find the gradient at X, too.
 
