@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont  # matplotlib needs it, too
+from sklearn.neighbors import KNeighborsClassifier
 
 from sklearn_meta.tasks import ImageJitter
 
@@ -33,3 +34,14 @@ def alphabets(*ranges, seed):
             images.append(np.asarray(image).ravel())
     X = ImageJitter(SHAPE)(np.array(images, np.float32), random_state=seed)
     return X, np.tile(letters, len(X) // len(letters))
+
+
+def nearest_class_mean(tasks, see=np.asarray):
+    """Its accuracy on the query rows of tasks, with nothing learned beforehand."""
+    accuracies = []
+    for (X, y), shown in zip(tasks, np.split(tasks.is_support, tasks.offsets[1:-1]), strict=True):
+        X, classes = see(X), np.unique(y)
+        means = [X[shown & (y == label)].mean(axis=0) for label in classes]
+        nearest = KNeighborsClassifier(1).fit(means, classes)
+        accuracies.append(nearest.score(X[~shown], y[~shown]))
+    return np.mean(accuracies)
