@@ -11,11 +11,22 @@ vowel to be heard. A :class:`~sklearn_meta.MetaLearner` learns from many speaker
 differ, so that a few vowels of a new one tell it about the others, too.
 """
 
+import matplotlib.pyplot as plt
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_meta import MetaLearner
+from sklearn_meta.baselines import Local, Pooled
+from sklearn_meta.datasets import load_vowels
+from sklearn_meta.inspection import FewShotCurveDisplay
+from sklearn_meta.model_selection import few_shot_curve
+
 # %%
 # Each of 76 speakers says ten vowels twice. The collection marks the first round: its rows are
 # shown, some or all of them, and all ten of the second round are to be recognised.
 
-from sklearn_meta.datasets import load_vowels
 
 speakers = load_vowels()
 print(speakers)
@@ -27,13 +38,6 @@ print(speakers)
 # for a single network: the default, five of them, takes some four times as long, and is right
 # a little more often.
 
-from sklearn.linear_model import LogisticRegression
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-from sklearn_meta import MetaLearner
-from sklearn_meta.baselines import Local, Pooled
 
 meta = MetaLearner(MLPClassifier(hidden_layer_sizes=(64, 64)), n_members=1, random_state=0)
 logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
@@ -45,7 +49,6 @@ baselines = {"all speakers pooled": Pooled(logistic), "the shown vowels alone": 
 # contestants the same vowels. They are scored by how often they are right, and by the logarithm of
 # the probability that they give to the vowel that was said.
 
-from sklearn_meta.model_selection import few_shot_curve
 
 curve = few_shot_curve(
     meta,
@@ -67,9 +70,6 @@ for scoring in curve.scoring:
 # %%
 # Both scores, with 95% intervals over speakers.
 
-import matplotlib.pyplot as plt
-
-from sklearn_meta.inspection import FewShotCurveDisplay
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 for ax, scoring in zip(axes, curve.scoring, strict=True):
