@@ -199,4 +199,4 @@ plt.show()
 # difference holds 0. With two features and a factor for each region, that formula says nearly all
 # there is to say, and whoever only needs smoothed rates should take it. MetaLearner is for tables
 # in which regions differ by more than a factor. There it is the same call, with the rate as the
-# target and the exposure as ``sample_weight`` (:doc:`/user_guide/new_tasks`).
+# target and the exposure as ``sample_weight`` (:doc:`/user_guide/hand_over_tasks`).
