@@ -184,7 +184,7 @@ looks = ("C0", "-"), ("0.5", "-"), ("C1", "-"), ("0.5", ":"), ("C0", "--")
 for name, (color, line), means in zip(names, looks, of_regions.mean(axis=-1), strict=True):
     right.plot(SHOWN, means, line, color=color, marker="o", ms=4, label=name)
 right.set(xticks=SHOWN, xlabel="counties shown of a new region", ylabel="mean Poisson deviance")
-right.set(title="its other counties\n(lower is better)")
+right.set(title="its other counties\n(lower is better)", ylim=(1.6, 4.2))
 right.legend(frameon=False, loc="upper right")
 plt.show()
 
@@ -192,11 +192,10 @@ plt.show()
 # What a county says is believed the more, the more exposure stands behind it: that is shrinkage,
 # and MetaLearner has learned it, as empirical Bayes has it by a formula. From the first county on
 # it predicts new regions better than the pooled regression. The raw rate needs three counties to
-# come close. Without the weights, a small county is believed as much as a large one, and the
-# deviance is a little higher.
+# come close. Without the weights, a small county is believed as much as a large one, and the mean
+# deviance is a little higher; the interval of that difference holds 0.
 #
-# It is not better than empirical Bayes: its mean deviance is lower, but the interval of the
-# difference holds 0. With two features and a factor for each region, that formula says nearly all
+# Nor is MetaLearner clearly better than empirical Bayes: there the interval holds 0, too. With two features and a factor for each region, that formula says nearly all
 # there is to say, and whoever only needs smoothed rates should take it. MetaLearner is for tables
 # in which regions differ by more than a factor. There it is the same call, with the rate as the
 # target and the exposure as ``sample_weight`` (:doc:`/user_guide/hand_over_tasks`).
