@@ -195,7 +195,8 @@ plt.show()
 # come close. Without the weights, a small county is believed as much as a large one, and the mean
 # deviance is a little higher; the interval of that difference holds 0.
 #
-# Nor is MetaLearner clearly better than empirical Bayes: there the interval holds 0, too. With two features and a factor for each region, that formula says nearly all
-# there is to say, and whoever only needs smoothed rates should take it. MetaLearner is for tables
-# in which regions differ by more than a factor. There it is the same call, with the rate as the
-# target and the exposure as ``sample_weight`` (:doc:`/user_guide/hand_over_tasks`).
+# Nor is MetaLearner clearly better than empirical Bayes: there the interval holds 0, too. With two
+# features and a factor for each region, that formula says nearly all there is to say, and whoever
+# only needs smoothed rates should take it. MetaLearner is for tables in which regions differ by
+# more than a factor. There it is the same call, with the rate as the target and the exposure as
+# ``sample_weight`` (:doc:`/user_guide/hand_over_tasks`).
