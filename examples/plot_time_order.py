@@ -141,6 +141,6 @@ plt.show()
 # random, it is the other way round: there they are several times wider than they need be. So say
 # in training what will be asked.
 #
-# A year or two ahead nothing beats the last value, which no country's level can escape in so short
-# a time; a few years on it falls behind, and the straight line through a country's own years is
-# worse throughout. The peak is Rwanda in 1994, which no first years tell of.
+# A year or two ahead nothing beats the last value; a few years on it falls behind, and the straight
+# line through a country's own years is worse throughout. The peak is Rwanda in 1994, which no first
+# years tell of.
