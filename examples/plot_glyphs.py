@@ -72,6 +72,7 @@ redrawn = NWayKShot(X, y, **shape, augment=ImageJitter(SHAPE))
 # Pipeline. The algorithm is :class:`~sklearn_meta.algorithms.Prototypes`: the nearest class mean,
 # of what the network makes of the images.
 
+mlp = MLPClassifier(hidden_layer_sizes=(128, 64))
 as_gradients = FunctionTransformer(gradients, kw_args={"shape": SHAPE})
 edges = make_pipeline(as_gradients, mlp)
 learned = {
@@ -145,7 +146,7 @@ axis.set(xlim=(0, 1), xlabel="accuracy on 20 new letters, one of each shown")
 plt.show()
 
 # %%
-# Features and learning do about as much each: the nearest letter by its gradients, which has learned
-# nothing, is as good as a network that has learned from pixels. Together they do far more than
-# either, and letters redrawn for every task add a little. A network is no reason to leave the
-# choice of features to it; on images as large as photographs others than these are in use.
+# Features and learning do about as much each: the nearest letter by its gradients, which has
+# learned nothing, is as good as a network that has learned from pixels. Together they do far more
+# than either, and letters redrawn for every task add a little. So choose features as for any
+# other classifier.

@@ -26,7 +26,8 @@ from sklearn_meta.model_selection import few_shot_scorer
 
 # %%
 # A :class:`~sklearn_meta.TaskCollection` is to scikit-learn a list of samples, each of them a task:
-# `train_test_split` and `KFold` deal out countries. A third of them is not looked at until the end.
+# :func:`~sklearn.model_selection.train_test_split` and :class:`~sklearn.model_selection.KFold` deal
+# out countries. A third of them is not looked at until the end.
 
 tasks, new = train_test_split(load_countries(), test_size=1 / 3, random_state=0)
 
