@@ -14,6 +14,7 @@ the same rows. Is that more than a look at the mean of each column would have to
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.patheffects import withStroke
 from sklearn.decomposition import PCA
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
@@ -94,16 +95,17 @@ print(f"  {'nobody: the prior':32s} {np.mean((prior - y[~seen]) ** 2) ** 0.5:5.2
 # The map, and that of the means, coloured alike and with the same names.
 
 named = ["Albania", "Botswana", "Cambodia", "China", "Haiti", "Japan", "Rwanda", "Spain"]
+text = {"fontsize": 10, "path_effects": [withStroke(linewidth=3, foreground="white")], "zorder": 5}
 life = pd.Series(y, name="mean life expectancy, years").groupby(country).mean()
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained")
-shown = TaskMapDisplay.from_map(mapped, color=life, ax=left, labels=named, text_kw={"fontsize": 10})
+shown = TaskMapDisplay.from_map(mapped, color=life, ax=left, labels=named, text_kw=text)
 shown.colorbar_.remove()
 left.set(title="By what was learned", xlabel="first component", ylabel="second component")
 points = of_means.transform(means)
 dots = right.scatter(*points.T, c=life[ids], s=22, alpha=0.85, linewidths=0)
 for name in named:
     side = {"xytext": (-4, 4), "ha": "right"} if name == "Cambodia" else {"xytext": (4, 4)}
-    right.annotate(name, points[ids == name][0], **side, textcoords="offset points", fontsize=10)
+    right.annotate(name, points[ids == name][0], **side, textcoords="offset points", **text)
 right.set(title="By means of columns", xlabel="first component", ylabel="second component")
 figure.colorbar(dots, ax=right, label=life.name, shrink=0.8)
 plt.show()
@@ -115,8 +117,8 @@ plt.show()
 # do not tell how long people live, or that had years unlike all others.
 #
 # By the table, what neighbours on the map have learned is of use to a country, though no match for
-# what its own years tell. A single neighbour by means is hardly better than the prior, three are a
-# little. The comparison favours the map, which has seen what each country's rows predict, where
-# the means have seen no more than their averages. And the picture shows two components of many:
-# ``nearest``, which uses all of them, finds better neighbours than the eye. A country of few rows
-# lies near the cross, whatever it is like.
+# what its own years tell. A single neighbour by means is hardly better than the prior; three are
+# better, and not as good as one of the map. The comparison favours the map, which has learned from
+# every row, where the means are no more than averages. And the picture shows two components of
+# many: ``nearest``, which uses all of them, finds better neighbours than the eye. A country of few
+# rows lies near the cross, whatever it is like.
