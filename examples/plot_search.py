@@ -36,7 +36,6 @@ tasks, new = train_test_split(load_countries(), test_size=1 / 3, random_state=0)
 # would warn that training ended too soon. What is found so is a hint, which the end of this page
 # puts to the test.
 
-warnings.simplefilter("ignore", ConvergenceWarning)
 quick = MetaLearner(
     MLPRegressor(hidden_layer_sizes=(64, 64)),
     n_members=1,
@@ -69,7 +68,9 @@ search = GridSearchCV(
     cv=KFold(5, shuffle=True, random_state=0),
     refit=False,
 )
-search.fit(tasks)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    search.fit(tasks)
 
 # %%
 # The same folds for all, so that what counts is the difference on each: R2 less that of the
