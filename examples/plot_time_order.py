@@ -134,13 +134,14 @@ plt.show()
 
 # %%
 # The predictions are hardly any better for being trained in the order of time: both go on as other
-# countries did, and are about as far off. The intervals differ. Those of the network that was
-# trained on years at random have been measured between years that were known, and hold far less
-# than they promise when they are to look ahead, the less the more years are shown. Those of the
-# network that was trained on first years hold what they promise, and more. Asked about years at
-# random, it is the other way round: there they are several times wider than they need be. So say
-# in training what will be asked.
+# countries did, and are about as far off. The intervals differ. With years at random in training,
+# their widths come from between known years, and when they are to look ahead they hold far less
+# than they promise, the less the more years are shown. With first years in training they hold what
+# they promise, and more. Asked about years at random, it is the other way round: these are several
+# times wider than they need be. So say in training what will be asked, and judge by it:
+# :func:`~sklearn_meta.model_selection.few_shot_curve` and
+# :func:`~sklearn_meta.model_selection.few_shot_scorer` take ``support_order="first"``, too.
 #
-# A year or two ahead nothing beats the last value, which no country's level can escape in so short
-# a time; a few years on it falls behind, and the straight line through a country's own years is
-# worse throughout. The peak is Rwanda in 1994, which no first years tell of.
+# A year or two ahead nothing beats the last value; a few years on it falls behind, and the straight
+# line through a country's own years is worse throughout. The peak is Rwanda in 1994, which no first
+# years tell of.
