@@ -5,8 +5,14 @@ def by_short_name(app, env, node, contnode):
     """Find what `few_shot_curve` or `MetaLearner.fit` names, if it is one thing alone."""
     if (node["refdomain"], node["reftype"]) != ("py", "obj"):
         return None
-    domain, ending = env.get_domain("py"), "." + node["reftarget"]
-    named = [name for name in domain.objects if name.endswith(ending)]
+    domain, target = env.get_domain("py"), node["reftarget"]
+    named = [
+        name
+        for name, found in domain.objects.items()
+        if name.endswith("." + target)
+        and not found.aliased
+        and ("." in target or found.objtype in ("class", "function"))
+    ]
     if len(named) != 1:
         return None
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", named[0], node, contnode)

@@ -35,11 +35,14 @@ nitpicky = True
 # `name` is a link where it names something of ours (_links.py), and else code: a parameter, a call
 default_role = "py:obj"
 nitpick_ignore_regex = [("py:obj", r"[^.]*|.*[(=].*")]
-
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
+# the signatures of `as_steps` name a class that users do not meet
+nitpick_ignore = [("py:class", "sklearn_meta.algorithms._gaussian_processes.GaussianProcesses")]
+
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the template of classes does
 
 # Objects of others are looked up in inventories that come along, so that links are checked offline.
@@ -60,6 +63,7 @@ copybutton_exclude = ".linenos, .gp, .go"  # neither prompts nor output
 plot_rcparams = STYLE
 plot_apply_rcparams = True
 plot_include_source = True
+plot_template = (HERE / "_templates" / "plot.rst").read_text()  # the picture first, then its code
 plot_html_show_formats = False
 plot_html_show_source_link = False
 plot_formats = [("png", 150)]
@@ -76,6 +80,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "reference/backreferences",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "image_srcset": ["2x"],
 }
 
@@ -88,7 +93,8 @@ html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "sklearn_meta", "alt_text": "sklearn_meta: home"},
     "navbar_start": ["navbar-logo", "navbar-version"],
-    "header_links_before_dropdown": 7,
+    "navbar_persistent": ["search-button"],
+    "header_links_before_dropdown": 8,
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "footer_start": ["copyright"],

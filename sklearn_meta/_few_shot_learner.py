@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._arguments import check_array_like, naming
+from ._documented import Documented
 from ._messages import listed, shown
 from .encoding._input import has_no_rows, row_weights, scored_rows
 from .encoding._targets import named_classes
@@ -22,7 +23,7 @@ def _inner_has(name):
     return lambda learner: hasattr(learner.estimator, name)
 
 
-class FewShotLearner(MetaEstimatorMixin, BaseEstimator):
+class FewShotLearner(Documented, MetaEstimatorMixin, BaseEstimator):
     """A learning algorithm that was learned: its `fit` is adaptation to one new task.
 
     scikit-learn's tools then work inside one task: cross-validation, bagging, voting, stacking,

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._arguments import check_values
 from ._callbacks import Callbacks
 from ._compat import CallbackSupportMixin, with_callbacks
+from ._documented import Documented
 from ._evaluation import evaluate
 from ._few_shot_learner import FewShotLearner, agreement
 from ._members import first_state, kept_of, network_of, rates
@@ -45,16 +46,11 @@ from .export import ignore_task_feature
 from .tasks._episodes import EpisodeSampler
 from .training import LossCurve, Progress, Saved, multiplications
 
-# of scikit-learn's HTML representation: the page of the class in the reference
-DOC_LINK = (
-    "https://sklearn-meta.readthedocs.io/en/latest/api/generated/"
-    "{estimator_module}.{estimator_name}.html"
-)
 STATE_VERSION = 5  # of what a pickle holds; another cannot be taken over
 TAKING_GROUPS = "fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"
 
 
-class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+class MetaLearner(Documented, Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """Learn from many small related data sets how to learn a new one.
 
     A task is a small data set: one store, patient, assay, alphabet. `fit` learns from many
@@ -70,7 +66,7 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
         the L2 penalty ``alpha / 2 * |weights|^2`` of what is meta-learned. Its own training
         parameters have no work here; a UserWarning names each that was changed.
     algorithm : str or MetaAlgorithm, default="bayesian_head"
-        How a task is learned, see `sklearn_meta.algorithms`: a name or an instance.
+        How a task is learned, see :mod:`sklearn_meta.algorithms`: a name or an instance.
     task_feature : str or int, default=None
         The column of X that holds the task id, never scaled; it is taken off before the
         estimator sees X. It works where `groups` cannot be passed, as in `cross_val_score`. Once
@@ -242,8 +238,6 @@ class MetaLearner(Predictions, CallbackSupportMixin, MetaEstimatorMixin, BaseEst
     """
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
-    _doc_link_module = "sklearn_meta"
-    _doc_link_template = DOC_LINK
 
     __metadata_request__fit = {"groups": True, "blocks": True}
     __metadata_request__partial_fit = {"groups": True, "blocks": True}

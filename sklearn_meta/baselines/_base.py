@@ -14,10 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._arguments import check_values
 from .._compat import HasMethods, safe_indexing
+from .._documented import Documented
 from .._few_shot_learner import agreement
 from .._known_tasks import UNKNOWN, KnownTasks
 from .._messages import shown
-from .._meta_learner import DOC_LINK
 from .._served import Served
 from ..encoding._input import (
     is_rows,
@@ -35,7 +35,7 @@ def _has_proba(baseline):
     return hasattr(baseline.estimator, "predict_proba")
 
 
-class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
+class Baseline(Documented, MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
     """A model of many tasks around one estimator.
 
     A subclass says what is learned of all tasks, `_fit`, of each, `_learn` and `_nothing`, and how
@@ -50,8 +50,6 @@ class Baseline(MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
         "adapt_training_tasks": ["boolean"],
         "random_state": ["random_state"],
     }
-    _doc_link_module = "sklearn_meta"
-    _doc_link_template = DOC_LINK
 
     __metadata_request__fit = {"groups": True, "blocks": True}
     __metadata_request__predict = {"groups": True}

@@ -104,7 +104,7 @@ def load_languages(*, return_families=False):
     -----
     Source: the names of Unicode CLDR (https://cldr.unicode.org), Copyright 2004-2025 Unicode,
     Inc., Unicode License v3 (it comes along, beside the data), by way of Babel 2.19, in Latin
-    letters by anyascii. The families were added by hand. `benchmarks/_language_names.py` made the
+    letters by anyascii. The families were added by hand. ``benchmarks/_language_names.py`` made the
     file, and says what is left out.
 
     Examples

@@ -73,7 +73,7 @@ def descend(network, start, support, rates, *, moves=None, scales=None, form="au
         Whether the steps move each layer; by default all. The rates of one that does not move
         are ignored.
     scales : list of ndarray of shape (tasks, rows, 1), optional
-        Of each step, what a row counts in the loss, for minibatches; by default `Loss.scale`.
+        Of each step, what a row counts in the loss, for minibatches; by default as in the loss.
     form : {"auto", "dual", "primal"}
         Whether layers are factored, or formed for each task. "auto" takes what is less
         arithmetic: with n support rows, k steps and a d x h layer, the dual form where

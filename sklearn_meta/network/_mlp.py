@@ -54,6 +54,15 @@ class MLP:
     exchangeable_outputs : bool, default=False
         True where an output means another class in each task, so that nothing can be
         learned about one output that does not hold for all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meta.network import MLP
+    >>> network = MLP([3, 8, 1], "tanh", "squared_error")
+    >>> vector = network.init_vector(np.random.RandomState(0), float)
+    >>> [(weights.shape, bias.shape) for weights, bias in network.layers(vector)]
+    [((3, 8), (8,)), ((8, 1), (1,))]
     """
 
     def __init__(self, layer_units, activation, loss, exchangeable_outputs=False):
@@ -146,7 +155,7 @@ class MLP:
         layers : list of (weights, bias), or of what has the methods of `Affine`
         batch : TaskBatch
         scale : ndarray of shape (tasks, rows, 1), optional
-            What rows count in the loss; by default `Loss.scale`, of each task's mean loss.
+            What rows count in the loss; by default as in each task's mean loss.
         to_inputs : bool
             Find the gradient at X, too.
 
