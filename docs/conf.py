@@ -28,7 +28,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "user_guide/old_guide.rst", "auto_examples/*.py"]
+exclude_patterns = ["_build", "auto_examples/*.py"]
 templates_path = ["_templates"]
 
 nitpicky = True

@@ -486,6 +486,15 @@ def test_what_is_right_passes(algorithm):
     assert check_algorithm(algorithm) is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_check_of_what_is_right_does_not_warn_its_user():
+    checks = dict(check_algorithm(MAML(), generate_only=True))
+    exports = [check for name, check in checks.items() if "export" in name]
+    assert exports
+    for check in exports:
+        check()
+
+
 def test_an_outsiders_algorithm_needs_no_registration():
     assert Residual not in ALGORITHMS.values()
     tasks = Sinusoids(n_rows=20).sample(30, random_state=0)
