@@ -167,6 +167,6 @@ plt.show()
 #
 # What the MetaLearner believes itself holds, too, and here more than it says: its intervals are
 # wider than they need be, by a factor that the held-out countries tell. On most other sets the two
-# nearly agree (:doc:`/figures/index` has eight), and the standard deviation, which costs no held-out
-# task, is enough. And with no year shown the trees' intervals, once they are right, are no wider
-# than the MetaLearner's: it is years shown that narrow these, and nothing narrows those.
+# nearly agree (:doc:`/figures/index` has eight), and the standard deviation, which costs no
+# held-out task, is enough. And with no year shown the trees' intervals, once they are right, are no
+# wider than the MetaLearner's: it is years shown that narrow these, and nothing narrows those.

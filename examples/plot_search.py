@@ -116,5 +116,5 @@ for n, scorer in zip(SHOWN, scoring.values(), strict=True):
 #
 # And the best of so many is best by chance as well: the last table says what was left of its lead,
 # on new countries and after training that was not cut short. The defaults have been chosen on a
-# dozen sets (:doc:`/user_guide/settings`). On a table of your own expect little from others, and keep tasks
-# aside to see whether it was anything.
+# dozen sets (:doc:`/user_guide/settings`). On a table of your own expect little from others, and
+# keep tasks aside to see whether it was anything.

@@ -7,8 +7,8 @@ how do you know that it is right, and where does it stand beside those that are 
 
 The idea here: a task may shift what each unit of a network computes, and not how. So take the
 gradient steps of MAML on the biases alone. The file ``bias_maml.py``, which
-:doc:`/algorithms/write_your_own` goes through line by line, has all of it: two hyper-parameters, and two
-methods of four lines. Nothing has to be registered.
+:doc:`/algorithms/write_your_own` goes through line by line, has all of it: two hyper-parameters,
+and two methods of four lines. Nothing has to be registered.
 """
 
 from time import perf_counter
