@@ -63,6 +63,7 @@ copybutton_exclude = ".linenos, .gp, .go"  # neither prompts nor output
 plot_rcparams = STYLE
 plot_apply_rcparams = True
 plot_include_source = True
+plot_template = (HERE / "_templates" / "plot.rst").read_text()  # the picture first, then its code
 plot_html_show_formats = False
 plot_html_show_source_link = False
 plot_formats = [("png", 150)]

@@ -41,17 +41,3 @@ class BiasMAML(MetaAlgorithm):
         of_layer = (0.0, self.inner_lr)  # the rate of its weights, and of its bias
         rates = [[of_layer] * network.n_layers] * self.inner_steps
         return descend(network, network.layers(params.vector), support, rates)
-
-
-if __name__ == "__main__":
-    from sklearn.neural_network import MLPRegressor
-
-    from sklearn_meta import MetaLearner
-    from sklearn_meta.datasets import Sinusoids
-    from sklearn_meta.testing import check_algorithm
-
-    check_algorithm(BiasMAML())
-    mlp = MLPRegressor(hidden_layer_sizes=(40, 40), activation="tanh")
-    meta = MetaLearner(mlp, BiasMAML(), n_shots=10, random_state=0).fit(Sinusoids())
-    unseen = Sinusoids().sample(200, random_state=1)
-    print(f"R2 on 200 unseen sinusoids, 10 of 20 rows shown: {meta.score(unseen):.2f}")

@@ -9,7 +9,10 @@ from sklearn_meta.algorithms import ALGORITHMS, MAML
 PUBLIC = {
     "sklearn_meta.MetaLearner": MetaLearner(MLPRegressor()),
     "sklearn_meta.FewShotLearner": FewShotLearner(MetaLearner(MLPRegressor())),
-    **{f"sklearn_meta.baselines.{name}": getattr(baselines, name)(MLPRegressor()) for name in baselines.__all__},
+    **{
+        f"sklearn_meta.baselines.{name}": getattr(baselines, name)(MLPRegressor())
+        for name in baselines.__all__
+    },
     **{f"sklearn_meta.algorithms.{cls.__name__}": cls() for cls in ALGORITHMS.values()},
 }
 

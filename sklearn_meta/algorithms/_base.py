@@ -140,6 +140,26 @@ class MetaAlgorithm(Documented, BaseEstimator, metaclass=ABCMeta):
     most_rows : int or None
         Rows from which a task can be learned at most, where that takes a matrix of rows by rows;
         by default None, any number. More are an error that names the task, before `learn`.
+
+    Examples
+    --------
+    One that learns nothing of a task: ordinary training of one network over all tasks.
+
+    >>> from sklearn.neural_network import MLPRegressor
+    >>> from sklearn_meta import MetaLearner
+    >>> from sklearn_meta.algorithms import MetaAlgorithm
+    >>> from sklearn_meta.datasets import Sinusoids
+    >>> from sklearn_meta.network import TaskWeights
+    >>> class Nothing(MetaAlgorithm):
+    ...     def learn(self, network, params, support):
+    ...         return TaskWeights(network.layers(params.vector))
+    ...
+    ...     def meta_gradient(self, network, params, support, query):
+    ...         at = network.run(network.layers(params.vector), query)
+    ...         deltas = [delta / len(query.X) for delta in at.deltas]
+    ...         return at.losses.mean(), network.gradient(at.inputs, deltas)
+    >>> mlp = MLPRegressor(hidden_layer_sizes=(20,))
+    >>> meta = MetaLearner(mlp, Nothing(), max_iter=20, random_state=0).fit(Sinusoids())
     """
 
     losses = tuple(LOSSES)
@@ -258,6 +278,17 @@ def extended_params(network, own, random_state, dtype, logs=()):
     Returns
     -------
     Params
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meta.algorithms import extended_params
+    >>> from sklearn_meta.network import MLP
+    >>> network, random_state = MLP([3, 8, 1], "tanh", "squared_error"), np.random.RandomState(0)
+    >>> own = {"log_precision": (8, 1)}
+    >>> params = extended_params(network, own, random_state, float, logs=["log_precision"])
+    >>> params["weights_0"].shape, params["log_precision"].shape
+    ((3, 8), (8, 1))
     """
     layout = network.layout.extend(own, dict.fromkeys(logs, LOG_LR_SCALE))
     params = Params(np.zeros(layout.size, dtype), layout)

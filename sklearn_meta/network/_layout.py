@@ -15,6 +15,16 @@ class Layout:
         The arrays, in their order along the vector.
     lr_scales : dict of str to float, default={}
         What the outer learning rate is multiplied by for these arrays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meta.network import Layout
+    >>> layout = Layout({"weights": (2, 3), "log_noise": ()}, {"log_noise": 10.0})
+    >>> layout.size
+    7
+    >>> layout.view(np.arange(7.0), "weights").shape
+    (2, 3)
     """
 
     def __init__(self, shapes, lr_scales=None):
@@ -35,7 +45,24 @@ class Layout:
 
 @dataclass(frozen=True)
 class Params:
-    """A flat vector with the layout that names its parts."""
+    """A flat vector with the layout that names its parts.
+
+    Parameters
+    ----------
+    vector : ndarray of shape (size,)
+    layout : Layout
+
+    Examples
+    --------
+    An array is a view: what is written to it is written to the vector.
+
+    >>> import numpy as np
+    >>> from sklearn_meta.network import Layout, Params
+    >>> params = Params(np.zeros(3), Layout({"bias": (2,), "log_noise": ()}))
+    >>> params["bias"][...] = 1
+    >>> params.vector.tolist()
+    [1.0, 1.0, 0.0]
+    """
 
     vector: np.ndarray  # (size,)
     layout: Layout

@@ -54,6 +54,15 @@ class MLP:
     exchangeable_outputs : bool, default=False
         True where an output means another class in each task, so that nothing can be
         learned about one output that does not hold for all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meta.network import MLP
+    >>> network = MLP([3, 8, 1], "tanh", "squared_error")
+    >>> vector = network.init_vector(np.random.RandomState(0), float)
+    >>> [(weights.shape, bias.shape) for weights, bias in network.layers(vector)]
+    [((3, 8), (8,)), ((8, 1), (1,))]
     """
 
     def __init__(self, layer_units, activation, loss, exchangeable_outputs=False):

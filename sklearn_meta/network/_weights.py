@@ -15,6 +15,17 @@ class TaskWeights(NamedTuple):
     layers : list of (weights, bias)
         Weights are (fan_in, fan_out) where all tasks share them, (tasks, fan_in, fan_out)
         where each has its own; a bias likewise (fan_out,) or (tasks, fan_out).
+
+    Examples
+    --------
+    Of four tasks, each with an output layer of its own on a hidden layer that all share:
+
+    >>> import numpy as np
+    >>> from sklearn_meta.network import MLP, TaskWeights
+    >>> network = MLP([3, 8, 1], "tanh", "squared_error")
+    >>> shared, own = (np.ones((3, 8)), np.zeros(8)), (np.ones((4, 8, 1)), np.zeros((4, 1)))
+    >>> TaskWeights([shared, own]).outputs(network, np.zeros((4, 5, 3))).shape
+    (4, 5, 1)
     """
 
     layers: list

@@ -30,6 +30,17 @@ class TaskBatch(_Rows):
         Row weights, 0 on padding.
     logit_mask : ndarray of shape (tasks, 1, outputs) or None
         Added to the outputs: hugely negative for a class that a task does not have.
+
+    Examples
+    --------
+    Two tasks of three rows and one, the latter padded:
+
+    >>> import numpy as np
+    >>> from sklearn_meta.tasks import TaskBatch
+    >>> weight = np.array([[1.0, 1.0, 2.0], [1.0, 0.0, 0.0]])
+    >>> batch = TaskBatch(np.zeros((2, 3, 4)), np.zeros((2, 3, 1)), weight)
+    >>> batch.share.tolist()
+    [[0.25, 0.25, 0.5], [1.0, 0.0, 0.0]]
     """
 
     @cached_property
