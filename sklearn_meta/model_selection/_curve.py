@@ -9,7 +9,7 @@ import numpy as np
 from .._messages import shown
 from .._runtime import Cached
 from ._scores import MeanScore
-from ._verdict import in_words, table_of
+from ._verdict import folded, in_words, table_of
 
 N_BOOTSTRAP = 1000  # draws of tasks for an interval
 BLOCK = 100  # of these at once, so that they take little memory as numbers
@@ -285,7 +285,7 @@ class FewShotCurve(Cached):
         return pd.DataFrame([self._row(*key) for key in np.ndindex(self._shape)])
 
     def __repr__(self):
-        parts = [f"{table_of(self, name)}\n\n{self.verdict(name)}" for name in self.scoring]
+        parts = [f"{table_of(self, name)}\n\n{folded(self.verdict(name))}" for name in self.scoring]
         return "\n\n".join(parts)
 
     @property

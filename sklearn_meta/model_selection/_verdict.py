@@ -1,7 +1,10 @@
 """A few-shot curve in words."""
 
+from textwrap import fill
+
 import numpy as np
 
+LINE = 88  # columns of a printed verdict
 FEW = 20  # tasks, of which intervals over tasks are rough
 
 
@@ -30,6 +33,11 @@ def in_words(curve, name):
     lines = [_headline(curve, name)]
     lines += [_sentence(curve, name, number) for number in range(len(curve.n_shots))]
     return "\n".join(lines + _caveats(curve, name))
+
+
+def folded(text):
+    """Lines as short as a page or a terminal is wide, what goes on is indented."""
+    return "\n".join(fill(line, LINE, subsequent_indent=" " * 4) for line in text.split("\n"))
 
 
 def _headline(curve, name):

@@ -290,6 +290,15 @@ def test_one_task_has_no_interval_and_decides_nothing(values):
     assert "nan" not in repr(curve)
 
 
+def test_a_printed_verdict_is_as_wide_as_a_page_and_says_the_same(values):
+    curve = curve_of({"score": MeanScore(values)})
+    printed = repr(curve).partition("\n\n")[2]
+    assert printed.split() == curve.verdict().split()
+    assert max(map(len, printed.split("\n"))) <= 88 < max(map(len, curve.verdict().split("\n")))
+    new = [line for line in printed.split("\n") if not line.startswith("    ")]
+    assert len(new) == curve.verdict().count("\n") + 1  # a sentence begins where one did
+
+
 def test_the_verdict_claims_only_what_was_compared(values):
     alone = curve_of({"score": MeanScore(values[:1, 2:])}, (5,), contestants=["ours"])
     assert "Verdict: none, for there is nothing to compare ours with." in repr(alone)
