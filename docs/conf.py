@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 # pages import what the examples import
 sys.path[:0] = [str(HERE), str(HERE.parent / "examples")]
 
-from _style import STYLE  # noqa: E402
+from _pictures import STYLE  # noqa: E402
 
 project = "sklearn_meta"
 author = "The sklearn_meta developers"
@@ -72,8 +72,9 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "ignore_pattern": r"^(?!plot_)",
-    "within_subsection_order": "ExampleTitleSortKey",
-    "reset_modules": ("_style.reset_matplotlib",),
+    "within_subsection_order": "_pictures.Order",
+    "thumbnail_size": (480, 336),
+    "reset_modules": ("_pictures.reset_matplotlib",),
     "abort_on_example_error": True,
     "doc_module": ("sklearn_meta",),
     "reference_url": {"sklearn_meta": None},
