@@ -83,7 +83,7 @@ class CalibrationDisplay:
         groups=None,
         *,
         n_shots=5,
-        support_order="random",
+        support_order="auto",
         random_state=0,
         ax=None,
         **options,
@@ -100,7 +100,8 @@ class CalibrationDisplay:
         n_shots : int, default=5
             Support rows of a task, or blocks of a TaskCollection that has them; where tasks have
             classes of their own, of each class.
-        support_order : {"random", "first"}, default="random"
+        support_order : {"auto", "random", "first"}, default="auto"
+            Whether the support is any rows of a task, or its first. "auto": as `meta` was told.
         random_state : int, RandomState or None, default=0
             Of the random support.
         ax : matplotlib Axes, default=None
@@ -129,7 +130,8 @@ class CalibrationDisplay:
         own_classes = not learned.encoder.shared_labels
         can_learn = learnable(tasks, n_shots, own_classes=own_classes)
         tasks = tasks.take(np.flatnonzero(can_learn))
-        split = learn_split(now, tasks, n_shots, support_order, random_state)
+        order = now.support_order if support_order == "auto" else support_order
+        split = learn_split(now, tasks, n_shots, order, random_state)
         find = _reliability if learned.encoder.is_classifier else _coverage
         return cls(**find(tasks, split), task_ids=tasks.task_ids).plot(ax=ax, **options)
 

@@ -12,13 +12,14 @@ from .._arguments import check_values, naming
 from .._compat import StrOptions
 from .._messages import shown, warn
 from ._curve import FewShotCurve
-from ._given import check_varies, given_tasks, shots_by_class
+from ._given import check_varies, given_tasks, order_of_shots, shots_by_class
 from ._nested import SHOTS_CONSTRAINTS, check_n_shots, nested_supports
 from ._rivals import auto_baselines
 from ._scores import resolve_scoring
 from ._trial import Trial
 
 CONSTRAINTS = SHOTS_CONSTRAINTS | {
+    "support_order": [StrOptions({"auto", "random", "first"})],
     "stratify": ["boolean", StrOptions({"auto"})],
     "n_jobs": [Integral, None],
     "error_score": [StrOptions({"raise"}), Real],
@@ -37,7 +38,7 @@ def few_shot_curve(
     n_shots=(0, 1, 2, 5, 10, 20),
     cv=None,
     n_repeats=5,
-    support_order="random",
+    support_order="auto",
     stratify="auto",
     scoring=None,
     baselines="auto",
@@ -77,8 +78,9 @@ def few_shot_curve(
         test) numbers of tasks, in the order of their sorted ids. None: 5 folds.
     n_repeats : int, default=5
         Draws of the rows that are shown of each task.
-    support_order : {"random", "first"}, default="random"
+    support_order : {"auto", "random", "first"}, default="auto"
         Whether the rows shown are any of the task, or its first, in which case it is drawn once.
+        "auto": as the MetaLearner that is judged has been told; else any.
     stratify : bool or "auto", default="auto"
         Whether shots are of each class. "auto": where tasks have classes of their own. Else they
         are of whatever class, as rows of new tasks come: a support of as many rows of each class
@@ -164,7 +166,8 @@ def few_shot_curve(
     contestants = _contestants(estimator, given, params, baselines, random_state)
     folds = _folds(cv, given.tasks, random_state)
     by_class = shots_by_class(stratify, estimator, given.tasks)
-    supports = nested_supports(given.tasks, shots, n_repeats, support_order, by_class, random_state)
+    order = order_of_shots(support_order, estimator)
+    supports = nested_supports(given.tasks, shots, n_repeats, order, by_class, random_state)
     if not supports.served.any():
         raise ValueError(
             f"n_shots={shown(n_shots)}: no task has as many rows and one more to judge by; the "

@@ -49,7 +49,8 @@ def few_shot_scorer(
     n_repeats : int, default=1
         Draws of the rows that are shown of each task.
     support_order : {"random", "first"}, default="random"
-        Whether the rows shown are any of the task, or its first.
+        Whether the rows shown are any of the task, or its first. It does not go by what the
+        estimator has been told, so that candidates of a search are shown the same.
     stratify : bool or "auto", default="auto"
         Whether shots are of each class. "auto": where tasks have classes of their own.
     random_state : int, RandomState or None, default=0

@@ -118,6 +118,13 @@ def shots_by_class(stratify, estimator, tasks):
     return stratify
 
 
+def order_of_shots(support_order, estimator):
+    """In which order rows of a task come to be shown; "auto" as its MetaLearner has been told."""
+    if support_order != "auto":
+        return support_order
+    return getattr(meta_learner_in(estimator), "support_order", "random")
+
+
 def _from_rows(estimator, X, y, groups, blocks):
     check_array_like(X, "X")
     if y is None:

@@ -124,6 +124,21 @@ def test_classes_of_their_own(own_labels):
     assert np.all(np.abs(display.expected_mean[there] - 0.5) <= 0.5)
 
 
+@pytest.mark.parametrize("order", ["first", "random"])
+def test_the_support_comes_in_the_order_that_the_learner_was_told(regression, order):
+    meta = regression.meta(max_iter=2, support_order=order).fit(regression.tasks)
+    drawn = {
+        name: CalibrationDisplay.from_estimator(meta, regression.tasks, n_shots=3, **options)
+        for name, options in {
+            "as told": {},
+            "first": {"support_order": "first"},
+            "random": {"support_order": "random"},
+        }.items()
+    }
+    np.testing.assert_array_equal(drawn["as told"].observed, drawn[order].observed)
+    assert np.any(drawn["first"].observed != drawn["random"].observed)
+
+
 def test_no_std(regression):
     meta = regression.meta("maml", max_iter=2).fit(regression.tasks)
     with pytest.raises(ValueError, match=r"needs predictions with a standard deviation; .*MAML"):

@@ -94,6 +94,19 @@ def test_curves_are_a_plain_loop_over_folds_tasks_and_shots(kind, algorithm):
             np.testing.assert_allclose(curve.mean()[0, number], np.mean(scores))
 
 
+@pytest.mark.parametrize("inside", [lambda meta: meta, lambda meta: make_pipeline(meta)])
+@pytest.mark.parametrize("order", ["first", "random"])
+def test_rows_are_shown_in_the_order_that_the_learner_was_told(regression, order, inside):
+    options = OPTIONS | {"baselines": None, "random_state": 0}
+    meta = inside(regression.meta(max_iter=2, support_order=order))
+    as_told = few_shot_curve(meta, regression.tasks, **options)
+    as_said = few_shot_curve(meta, regression.tasks, support_order=order, **options)
+    other = {"first": "random", "random": "first"}[order]
+    otherwise = few_shot_curve(meta, regression.tasks, support_order=other, **options)
+    np.testing.assert_array_equal(as_told.mean(), as_said.mean())
+    assert np.any(as_told.mean() != otherwise.mean())
+
+
 def test_rows_and_collections_give_the_same_and_so_does_a_column_of_ids(task_frame, regression):
     meta, options = regression.meta(), OPTIONS | {"n_repeats": 2}
     by_tasks = few_shot_curve(meta, regression.tasks, **options)
