@@ -34,7 +34,7 @@ def _of_sklearn(env, target):
         name
         for kind in ("py:class", "py:function", "py:exception")
         for name in inventory.get(kind, {})
-        if name.startswith("sklearn.") and name.endswith("." + target)
+        if name.startswith("sklearn.") and "._" not in name and name.endswith("." + target)
     ]
 
 
