@@ -8,8 +8,9 @@ how do you know that it is right, and where does it stand beside those that are 
 The idea here: a task may shift what each unit of a network computes, and not how. So take the
 gradient steps of MAML on the biases alone. The file ``bias_maml.py``, which
 :doc:`/algorithms/write_your_own` goes through line by line, has all of it: two hyper-parameters,
-and two methods of four lines. Nothing has to be registered. Whoever runs this example needs the file
-beside it: :download:`bias_maml.py </../examples/bias_maml.py>`.
+and two methods of four lines. Nothing has to be registered.
+
+Whoever runs this example needs :download:`bias_maml.py </../examples/bias_maml.py>` beside it.
 """
 
 from time import perf_counter
