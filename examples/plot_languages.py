@@ -200,13 +200,14 @@ columns = []
 for task in pictured:
     name = {"bs": "Bosnian", "cop": "Coptic", "om": "Oromo"}[tasks.task_ids[task]]
     columns.append((name, real_words(task), new_words(task)))
-figure, axes = plt.subplots(1, 3, figsize=(9, 3), layout="constrained")
+
+figure, axes = plt.subplots(1, 3, figsize=(9, 2.7), layout="constrained")
 for axis, (name, *halves) in zip(axes, columns, strict=True):
     axis.set_title(name, loc="left", fontweight="bold")
     axis.axis("off")
-    for place, head_line, half in zip((0, 0.5), ("real", "made up"), halves, strict=True):
-        axis.text(place, 1, head_line, va="top", color="0.4")
-        axis.text(place, 0.87, "\n".join(half), va="top", linespacing=1.35)
+    for x, words in zip((0, 0.5), (["real", *halves[0]], ["made up", *halves[1]]), strict=True):
+        for line, word in enumerate(words):
+            axis.text(x, 1 - line / N_NEW, word, color="k" if line else "0.4", va="center")
 plt.show()
 
 # %%
