@@ -160,7 +160,7 @@ of_regions = np.stack(
 )
 print(f"Deviance of new counties, {len(large)} regions, by counties shown")
 for name, means in zip(names, of_regions.mean(axis=-1), strict=True):
-    print(f"  {name:20s}" + "".join(f"{mean:7.2f}" for mean in means))
+    print(f"  {name:20s}" + "".join(f"{mean:7.2f}".replace("nan", "  -") for mean in means))
 print("MetaLearner, less the others, with 95% intervals over regions:")
 for name, theirs in zip(names[1:], of_regions[1:], strict=True):
     for n in (1, 3):
@@ -169,24 +169,30 @@ for name, theirs in zip(names[1:], of_regions[1:], strict=True):
         print(f"  {name:20s} {n} shown: {less.mean():+.2f} +- {half:.2f}")
 
 # %%
-# Left: of single counties that were shown, how much higher their rate is than the prior would
-# have it, and how much of that is believed: on the slanted line all, on the level line nothing.
-# Right: the deviance of the counties that were not shown.
+# Of single counties that were shown, how much higher their rate is than the prior would have it,
+# and how much of that is believed: on the slanted line all, on the level line nothing.
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 exposed, raw, adapted = np.concatenate(learned[::N_DRAWS], axis=1)
-left.axline((1, 1), slope=1, color="0.6", lw=1)
-left.axhline(1, color="0.6", lw=1)
-left.scatter(raw, adapted, s=50 * exposed, color="C0", alpha=0.5, lw=0)
-left.set(xlabel="raw rate / rate by the prior", ylabel="adapted rate / rate by the prior")
-left.set(title="new regions, one county shown\n(area: its exposure)", xlim=(0, 2), ylim=(0.5, 1.5))
-looks = ("C0", "-"), ("0.5", "-"), ("C1", "-"), ("0.5", ":"), ("C0", "--")
-for name, (color, line), means in zip(names, looks, of_regions.mean(axis=-1), strict=True):
-    right.plot(SHOWN, means, line, color=color, marker="o", ms=4, label=name)
-right.set(xticks=SHOWN, xlabel="counties shown of a new region", ylabel="mean Poisson deviance")
-right.set(title="its other counties\n(lower is better)", ylim=(1.6, 4.2))
-right.legend(frameon=False, loc="upper right")
+ax.axline((1, 1), slope=1, color="0.6", lw=1)
+ax.axhline(1, color="0.6", lw=1)
+ax.scatter(raw, adapted, s=50 * exposed, color="C0", alpha=0.5, lw=0)
+ax.set(xlabel="raw rate / rate by the prior", ylabel="adapted rate / rate by the prior")
+ax.set(title="new regions, one county shown (area: its exposure)", xlim=(0, 2), ylim=(0.5, 1.5))
 plt.show()
+
+# %%
+# The deviance of the counties that were not shown.
+
+fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+looks = ("C0", "-"), ("0.5", "-"), ("C1", "-"), ("k", ":"), ("C0", "--")
+for name, (color, line), means in zip(names, looks, of_regions.mean(axis=-1), strict=True):
+    ax.plot(SHOWN, means, line, color=color, marker="o", ms=4, label=name)
+ax.set(xticks=SHOWN, xlabel="counties shown of a new region", ylabel="mean Poisson deviance")
+ax.set(title="the region's other counties (lower is better)", ylim=(1.6, 3.4))
+ax.legend(frameon=False, loc="upper right", ncols=2)
+plt.show()
+# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # What a county says is believed the more, the more exposure stands behind it: that is shrinkage,

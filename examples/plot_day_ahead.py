@@ -86,7 +86,7 @@ for (above, below), n_seen in zip(axes.T, SHOWN, strict=True):
     below.hist(alone.mean(axis=0), bins, color="C1", alpha=0.5, density=True, label="hours alone")
     below.hist(drawn.mean(axis=0), bins, color="C0", alpha=0.5, density=True, label="whole days")
     below.axvline(truth[n_seen:].mean(), color="k", label="what came")
-    below.set(xlabel="mean of the hours to come, ppb", yticks=[], xlim=(0, 400))
+    below.set(xlabel="mean of the hours to come, ppb", yticks=[], xlim=(0, 390))
 
 
 def in_ppb(ax):
@@ -99,7 +99,7 @@ for ax in axes[0]:
 axes[0, 0].set_ylabel("nitrogen oxides, ppb")
 axes[1, 0].set_ylabel("density of the draws")
 axes[0, 2].legend(loc="lower right")
-axes[1, 2].legend(loc="upper right", fontsize="small")
+fig.legend(*axes[1, 2].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 plt.show()
 
 # %%

@@ -11,6 +11,8 @@ apart, and so takes up new ones. Letters are those of the twelve typefaces that 
 along, put down a little crooked. It trains on Latin, Greek, Cyrillic and the phonetic alphabet, and
 is asked about Armenian and Georgian: of twenty letters it has never seen one of each is shown, and
 others are to be recognised, in whatever typeface.
+
+Whoever runs this example needs :download:`gradients.py </../examples/gradients.py>` beside it.
 """
 
 from pathlib import Path

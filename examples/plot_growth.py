@@ -35,7 +35,7 @@ meta = MetaLearner(
     handle_unknown="prior",
     random_state=0,
 )
-meta.fit(year[in_training], countries.y[in_training], groups=countries.groups[in_training])
+meta = meta.fit(year[in_training], countries.y[in_training], groups=countries.groups[in_training])
 
 # %%
 # Three countries that it has not seen, of which it is shown 15 years (black): bands that hold half

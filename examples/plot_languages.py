@@ -11,6 +11,8 @@ Galician is easy for whoever knows Spanish. What classical models make of the wo
 mixture of known languages that explains them best, and these words alone) are features of each
 place in a word; the head learns on training languages what to make of them, and changes that for
 a new language as its words say.
+
+Whoever runs this example needs :download:`letters.py </../examples/letters.py>` beside it.
 """
 
 import warnings
@@ -111,6 +113,21 @@ for size, mean, each in zip(SIZES, less.mean(axis=1), half_less, strict=True):
     print(f"  {size:3d} words {mean:+.3f} +- {each:.3f}")
 
 # %%
+# The same with 95% intervals over languages.
+
+figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+looks = ("0.6", ":"), ("0.6", "-"), ("C1", "-"), ("C0", "-")
+for name, means, halves, (color, line) in zip(
+    names, found.mean(axis=1).T, half.T, looks, strict=True
+):
+    style = {"color": color, "ls": line, "marker": "o", "ms": 4, "capsize": 3}
+    axis.errorbar(range(len(SIZES)), means, halves, label=name, **style)
+axis.set_xticks(range(len(SIZES)), [str(size) for size in SIZES])
+axis.set(xlabel="words shown of a language of an unseen family", ylabel="bits a letter")
+axis.legend(frameon=False)
+plt.show()
+
+# %%
 # Which language are five words in? The one that makes them most likely, of 15, each learned from
 # 20 words: :meth:`~sklearn_meta.MetaLearner.score_samples` has the density of all letters of the
 # five words together.
@@ -181,29 +198,16 @@ _, one_of_each = np.unique(families[strangers], return_index=True)
 pictured = strangers[random_state.permutation(one_of_each)[:3]]
 columns = []
 for task in pictured:
-    name = f"{tasks.task_ids[task]} ({families[task]})"
+    name = {"bs": "Bosnian", "cop": "Coptic", "om": "Oromo"}[tasks.task_ids[task]]
     columns.append((name, real_words(task), new_words(task)))
-    print(f"\n{name}\n  real: {' '.join(columns[-1][1])}\n  new:  {' '.join(columns[-1][2])}")
 
-# %%
-# Bits a letter, with 95% intervals over languages, and the words.
-
-figure, (axis, words) = plt.subplots(
-    1, 2, figsize=(9.5, 4.4), layout="constrained", width_ratios=(1, 1.2)
-)
-looks = ("0.6", ":"), ("0.6", "-"), ("C1", "-"), ("C0", "-")
-for name, means, halves, (color, line) in zip(
-    names, found.mean(axis=1).T, half.T, looks, strict=True
-):
-    style = {"color": color, "ls": line, "marker": "o", "ms": 4, "capsize": 3}
-    axis.errorbar(range(len(SIZES)), means, halves, label=name, **style)
-axis.set_xticks(range(len(SIZES)), [str(size) for size in SIZES])
-axis.set(xlabel="words shown of a language of an unseen family", ylabel="bits a letter")
-axis.legend(frameon=False)
-words.axis("off")
-for number, (name, real, new) in enumerate(columns):
-    text = "\n".join([name, "", "real", *real, "", "made up", *new])
-    words.text(number / 3, 1, text, va="top", family="monospace", fontsize=9)
+figure, axes = plt.subplots(1, 3, figsize=(9, 2.7), layout="constrained")
+for axis, (name, *halves) in zip(axes, columns, strict=True):
+    axis.set_title(name, loc="left", fontweight="bold")
+    axis.axis("off")
+    for x, words in zip((0, 0.5), (["real", *halves[0]], ["made up", *halves[1]]), strict=True):
+        for line, word in enumerate(words):
+            axis.text(x, 1 - line / N_NEW, word, color="k" if line else "0.4", va="center")
 plt.show()
 
 # %%

@@ -89,6 +89,7 @@ for ax, n in zip(axes, SHOWN, strict=True):
     ax.axvline(0, color="k", lw=0.8, ls=":")
     ax.set(title=f"{n} row{'s' * (n > 1)} shown", xlabel="R2 less that of the defaults")
     ax.set_yticks(rows[1:], list(changes)[1:])
+    ax.locator_params(axis="x", nbins=3)
 axes[0].invert_yaxis()
 plt.show()
 

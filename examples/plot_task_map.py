@@ -11,10 +11,11 @@ mortality and year, life is longer in one than in the other, and falls where it 
 the same rows. Is that more than a look at the mean of each column would have told?
 """
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.patheffects import withStroke
 from sklearn.decomposition import PCA
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
@@ -41,7 +42,7 @@ print(mapped)
 
 for name in ("Botswana", "Estonia", "Rwanda"):
     print(f"\n{name} is nearest to {', '.join(mapped.nearest(name, n=4))}.")
-    print(explain_task(meta, X[seen & (country == name)], task=name))
+    print(fill(str(explain_task(meta, X[seen & (country == name)], task=name)), 96))
 
 # %%
 # Of rows of any task, new or known, the map says how unlike all others it is before anything is
@@ -95,17 +96,36 @@ print(f"  {'nobody: the prior':32s} {np.mean((prior - y[~seen]) ** 2) ** 0.5:5.2
 # The map, and that of the means, coloured alike and with the same names.
 
 named = ["Albania", "Botswana", "Cambodia", "China", "Haiti", "Japan", "Rwanda", "Spain"]
-text = {"fontsize": 10, "path_effects": [withStroke(linewidth=3, foreground="white")], "zorder": 5}
+aside = {  # where a name would cover points otherwise: its shift
+    "left": {"Botswana": (-20, 28), "Spain": (38, -30), "Haiti": (-8, 0)},
+    "right": {"Albania": (-12, -34), "Botswana": (20, -55), "Cambodia": (3, 88)}
+    | {"Spain": (46, 20), "Haiti": (12, -75), "Rwanda": (15, -42)},
+}
+
+
+def put_names(ax, points, shifts):
+    line = {"arrowstyle": "-", "lw": 0.7, "color": "0.4", "shrinkA": 1, "shrinkB": 0}
+    for name in named:
+        shift = shifts.get(name, (8, 0))
+        side = {"ha": "left" if shift[0] > 0 else "right", "va": "center", "arrowprops": line}
+        point = points[mapped.place(name)]
+        ax.annotate(name, point, shift, textcoords="offset points", fontsize=10, **side)
+
+
 life = pd.Series(y, name="mean life expectancy, years").groupby(country).mean()
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained")
-shown = TaskMapDisplay.from_map(mapped, color=life, ax=left, labels=named, text_kw=text)
+shown = TaskMapDisplay.from_map(mapped, color=life, ax=left, labels=None)
 shown.colorbar_.remove()
-left.set(title="By what was learned", xlabel="first component", ylabel="second component")
+left.texts[0].remove()  # what names the cross
+left.set(
+    title="By what was learned (cross: the prior)",
+    xlabel="first component",
+    ylabel="second component",
+)
+put_names(left, mapped.embedding, aside["left"])
 points = of_means.transform(means)
 dots = right.scatter(*points.T, c=life[ids], s=22, alpha=0.85, linewidths=0)
-for name in named:
-    side = {"xytext": (-4, 4), "ha": "right"} if name == "Cambodia" else {"xytext": (4, 4)}
-    right.annotate(name, points[ids == name][0], **side, textcoords="offset points", **text)
+put_names(right, points, aside["right"])
 right.set(title="By means of columns", xlabel="first component", ylabel="second component")
 figure.colorbar(dots, ax=right, label=life.name, shrink=0.8)
 plt.show()

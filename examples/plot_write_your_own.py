@@ -1,6 +1,6 @@
 """
-Write an algorithm of your own
-==============================
+An algorithm of one's own: steps on biases alone
+================================================
 
 How little does an idea of yours need to become an algorithm of :class:`~sklearn_meta.MetaLearner`,
 how do you know that it is right, and where does it stand beside those that are there?
@@ -9,6 +9,8 @@ The idea here: a task may shift what each unit of a network computes, and not ho
 gradient steps of MAML on the biases alone. The file ``bias_maml.py``, which
 :doc:`/algorithms/write_your_own` goes through line by line, has all of it: two hyper-parameters,
 and two methods of four lines. Nothing has to be registered.
+
+Whoever runs this example needs :download:`bias_maml.py </../examples/bias_maml.py>` beside it.
 """
 
 from time import perf_counter
