@@ -38,10 +38,8 @@ nitpick_ignore_regex = [("py:obj", r"[^.]*|.*[(=].*")]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
-# the signatures of `as_steps` name a class that users do not meet
-nitpick_ignore = [("py:class", "sklearn_meta.algorithms._gaussian_processes.GaussianProcesses")]
-
 autosummary_generate = True
+autodoc_typehints = "none"  # docstrings have types and shapes
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the template of classes does
 
@@ -76,6 +74,7 @@ sphinx_gallery_conf = {
     "thumbnail_size": (480, 336),
     "reset_modules": ("_pictures.reset_matplotlib",),
     "abort_on_example_error": True,
+    "capture_repr": (),
     "doc_module": ("sklearn_meta",),
     "reference_url": {"sklearn_meta": None},
     "backreferences_dir": "reference/backreferences",
@@ -102,3 +101,13 @@ html_theme_options = {
     "footer_end": ["theme-version"],
 }
 html_sidebars = {"index": [], "getting_started": []}
+
+
+def without_signature(app, what, name, obj, options, signature, returns):
+    """A protocol is not called."""
+    return ("", None) if getattr(obj, "_is_protocol", False) else None
+
+
+def setup(app):
+    """Register it with Sphinx."""
+    app.connect("autodoc-process-signature", without_signature)

@@ -23,6 +23,7 @@ from .prototypes import Prototypes
 from .reptile import Reptile
 from .ridge_head import RidgeHead
 
+#: Every algorithm by its name, as the parameter ``algorithm`` takes it.
 ALGORITHMS = {
     "bayesian_head": BayesianHead,
     "deep_kernel_gp": DeepKernelGP,
