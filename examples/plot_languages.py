@@ -203,7 +203,7 @@ for task in pictured:
 
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.7), layout="constrained")
 for axis, (name, *halves) in zip(axes, columns, strict=True):
-    axis.set_title(name, loc="left", fontweight="bold")
+    axis.set_title(name, loc="left", fontweight="bold", pad=14)
     axis.axis("off")
     for x, words in zip((0, 0.5), (["real", *halves[0]], ["made up", *halves[1]]), strict=True):
         for line, word in enumerate(words):
