@@ -79,6 +79,7 @@ sphinx_gallery_conf = {
     "reference_url": {"sklearn_meta": None},
     "backreferences_dir": "reference/backreferences",
     "download_all_examples": False,
+    "remove_config_comments": True,
     "show_memory": False,
     "write_computation_times": False,
     "image_srcset": ["2x"],
