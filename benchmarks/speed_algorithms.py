@@ -71,25 +71,6 @@ def meta_gradient(algorithm, network, support, query):
     return lambda: algorithm.meta_gradient(network, params, support, query)
 
 
-def processor_seconds(contestants, seconds, least=3):
-    """Median processor time of a call, the contestants taking turns for so many seconds."""
-    samples = {name: [] for name in contestants}
-    start = time.perf_counter()
-    while len(samples[BASE]) < least or time.perf_counter() - start < seconds:
-        for name, run in contestants.items():
-            run()  # the caches are this contestant's again
-            samples[name].append(sample(run))
-    return {name: float(np.median(taken)) for name, taken in samples.items()}
-
-
-def sample(run):
-    start, calls = time.process_time(), 0
-    while calls == 0 or time.process_time() - start < _speed.SAMPLE_SECONDS:
-        run()
-        calls += 1
-    return (time.process_time() - start) / calls
-
-
 def main():
     options = _speed.parse(__doc__)
     _speed.print_machine()
@@ -98,7 +79,7 @@ def main():
         for kind in ("regression", "classification"):
             those = contestants(shape, kind == "classification")
             with threadpool_limits(limits=1, user_api="blas"):
-                seconds = processor_seconds(those, options.seconds)
+                seconds = _speed.median_seconds(those, options.seconds, clock=time.process_time)
             print(f"\n{shape.label}, {kind}")
             for name in sorted(seconds, key=seconds.get):
                 ratio = seconds[name] / seconds[BASE]
