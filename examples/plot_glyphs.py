@@ -12,16 +12,14 @@ along, put down a little crooked. It trains on Latin, Greek, Cyrillic and the ph
 is asked about Armenian and Georgian: of twenty letters it has never seen one of each is shown, and
 others are to be recognised, in whatever typeface.
 
-Whoever runs this example needs :download:`gradients.py </../examples/gradients.py>` beside it.
+Whoever runs this example needs :download:`gradients.py </../examples/gradients.py>` and
+:download:`glyphs.py </../examples/glyphs.py>` beside it.
 """
 
-from pathlib import Path
-
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from glyphs import SHAPE, known_letters, new_letters
 from gradients import gradients
-from PIL import Image, ImageDraw, ImageFont  # matplotlib needs it, too
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -31,32 +29,11 @@ from sklearn_meta import MetaLearner
 from sklearn_meta.tasks import ImageJitter, NWayKShot
 
 # %%
-# Each letter in each typeface, 20 x 20 pixels from 0 to 255, flattened to a row.
+# Each letter in each typeface, 20 x 20 pixels from 0 to 255, flattened to a row, a little crooked:
+# ``glyphs.py`` draws them. Latin, Greek, Cyrillic and phonetic letters are known, Armenian and
+# Georgian ones are new.
 
-SHAPE = 20, 20
-FONTS = sorted((Path(matplotlib.get_data_path()) / "fonts" / "ttf").glob("DejaVuS*.ttf"))
-
-
-def draw(first, last):
-    """Images (rows, pixels) and letters (rows,) of all that Unicode has from one to another."""
-    letters = [chr(code) for code in range(ord(first), ord(last) + 1)]
-    images = []
-    for font in (ImageFont.truetype(font, 14) for font in FONTS if "Display" not in font.name):
-        for letter in letters:
-            image = Image.new("L", SHAPE[::-1])
-            ImageDraw.Draw(image).text((10, 10), letter, fill=255, font=font, anchor="mm")
-            images.append(np.asarray(image).ravel())
-    return np.array(images, np.float32), np.tile(letters, len(images) // len(letters))
-
-
-def alphabets(*ranges, seed):
-    """Those of several ranges together, each letter a little crooked."""
-    X, y = (np.concatenate(parts) for parts in zip(*(draw(*each) for each in ranges), strict=True))
-    return ImageJitter(SHAPE)(X, random_state=seed), y
-
-
-X, y = alphabets("AZ", "az", "ɐʯ", "βω", "бя", seed=0)
-X_new, y_new = alphabets("ԱՖ", "աֆ", "აჶ", seed=1)
+(X, y), (X_new, y_new) = known_letters(), new_letters()
 print(f"{len(set(y))} letters to train on, {len(set(y_new))} that are new, in 12 typefaces")
 
 # %%
