@@ -1,16 +1,9 @@
 """How the pictures of all pages look, and in which order the gallery has its examples."""
 
+from pathlib import Path
+
 from matplotlib import pyplot as plt
 
-STYLE = {
-    "figure.dpi": 110,
-    "font.size": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": "medium",
-    "legend.frameon": False,
-    "legend.fontsize": "small",
-}
 FIRST = [
     "countries",
     "mixed_model",
@@ -32,7 +25,7 @@ FIRST = [
 def reset_matplotlib(gallery_conf, name):
     """What sphinx-gallery calls before each example."""
     plt.rcdefaults()
-    plt.rcParams.update(STYLE)
+    plt.style.use(Path(__file__).with_name("pictures.mplstyle"))
 
 
 class Order:

@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
+from matplotlib import rc_params_from_file
+
 import sklearn_meta
 
 HERE = Path(__file__).parent
-# pages import what the examples import
+# extensions of ours, and what the examples import, which pages import, too
 sys.path[:0] = [str(HERE), str(HERE.parent / "examples")]
-
-from _pictures import STYLE  # noqa: E402
 
 project = "sklearn_meta"
 author = "The sklearn_meta developers"
@@ -58,7 +58,7 @@ intersphinx_mapping = {
 
 copybutton_exclude = ".linenos, .gp, .go"  # neither prompts nor output
 
-plot_rcparams = STYLE
+plot_rcparams = dict(rc_params_from_file(HERE / "pictures.mplstyle", use_default_template=False))
 plot_apply_rcparams = True
 plot_include_source = True
 plot_template = (HERE / "_templates" / "plot.rst").read_text()  # the picture first, then its code

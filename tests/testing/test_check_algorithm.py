@@ -486,7 +486,7 @@ def test_what_is_right_passes(algorithm):
     assert check_algorithm(algorithm) is None
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error")  # those, too, that other tests let pass
 def test_a_check_of_what_is_right_does_not_warn_its_user():
     checks = dict(check_algorithm(MAML(), generate_only=True))
     exports = [check for name, check in checks.items() if "export" in name]
